@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "picture.h"
+#include "util.h"
+
+#define PLANE_ALIGN 64
+
+struct rect rect_intersect(const struct rect *a, const struct rect *b) {
+	uint32_t x0 = MAX(a->x, b->x), x1 = MIN(a->x + a->width, b->x + b->width);
+	uint32_t y0 = MAX(a->y, b->y), y1 = MIN(a->y + a->height, b->y + b->height);
+	if (x0 >= x1 || y0 >= y1) {
+		return (struct rect){0};
+	}
+	return (struct rect){x0, y0, x1 - x0, y1 - y0};
+}
+
+struct rect rect_union(const struct rect *a, const struct rect *b) {
+	if (rect_empty(a)) {
+		return *b;
+	}
+	if (rect_empty(b)) {
+		return *a;
+	}
+	uint32_t x0 = MIN(a->x, b->x), x1 = MAX(a->x + a->width, b->x + b->width);
+	uint32_t y0 = MIN(a->y, b->y), y1 = MAX(a->y + a->height, b->y + b->height);
+	return (struct rect){x0, y0, x1 - x0, y1 - y0};
+}
+
+struct picture *picture_create(uint32_t width, uint32_t height) {
+	if (width == 0 || height == 0 || width > PICTURE_MAX_SIDE || height > PICTURE_MAX_SIDE) {
+		errno = EINVAL;
+		return NULL;
+	}
+	struct picture *p = calloc(1, sizeof(*p));
+	if (!p) {
+		return NULL;
+	}
+	p->width = ALIGN_UP(width, 2u);
+	p->height = ALIGN_UP(height, 2u);
+	p->mb_width = DIV_ROUND_UP(width, MB_SIZE);
+	p->mb_height = DIV_ROUND_UP(height, MB_SIZE);
+	p->stride = ALIGN_UP(p->mb_width * MB_SIZE, PLANE_ALIGN);
+	p->update = 1;
+
+	size_t rows = (size_t)p->mb_height * MB_SIZE;
+	size_t n_mb = (size_t)p->mb_width * p->mb_height;
+	p->y = aligned_alloc(PLANE_ALIGN, p->stride * rows);
+	p->uv = aligned_alloc(PLANE_ALIGN, p->stride * rows / 2);
+	p->mb_update = calloc(n_mb, sizeof(*p->mb_update));
+	if (!p->y || !p->uv || !p->mb_update) {
+		picture_destroy(p);
+		errno = ENOMEM;
+		return NULL;
+	}
+	memset(p->y, 16, p->stride * rows);
+	memset(p->uv, 128, p->stride * rows / 2);
+	for (size_t i = 0; i < n_mb; i++) {
+		p->mb_update[i] = p->update;
+	}
+	return p;
+}
+
+void picture_destroy(struct picture *p) {
+	if (!p) {
+		return;
+	}
+	free(p->y);
+	free(p->uv);
+	free(p->mb_update);
+	free(p);
+}
+
+uint32_t picture_dirty_since(const struct picture *p, uint32_t since, uint8_t *dirty,
+	struct rect *ret_bounds) {
+	uint32_t n = 0;
+	uint32_t min_x = UINT32_MAX, max_x = 0, min_y = UINT32_MAX, max_y = 0;
+
+	for (uint32_t y = 0; y < p->mb_height; y++) {
+		const uint32_t *row = p->mb_update + (size_t)y * p->mb_width;
+		uint32_t before = n;
+		for (uint32_t x = 0; x < p->mb_width; x++) {
+			bool changed = row[x] > since;
+			dirty[(size_t)y * p->mb_width + x] = changed;
+			if (changed) {
+				n++;
+				min_x = MIN(min_x, x);
+				max_x = MAX(max_x, x);
+			}
+		}
+		if (n > before) {
+			min_y = MIN(min_y, y);
+			max_y = y;
+		}
+	}
+	if (ret_bounds) {
+		struct rect all = {0, 0, p->width, p->height};
+		struct rect bounds = {0};
+		if (n > 0) {
+			bounds = (struct rect){min_x * MB_SIZE, min_y * MB_SIZE,
+				(max_x - min_x + 1) * MB_SIZE, (max_y - min_y + 1) * MB_SIZE};
+			bounds = rect_intersect(&bounds, &all);
+		}
+		*ret_bounds = bounds;
+	}
+	return n;
+}
+
+struct access_unit *access_unit_create(size_t size) {
+	struct access_unit *au = calloc(1, sizeof(*au) + size);
+	if (!au) {
+		return NULL;
+	}
+	atomic_init(&au->refs, 1);
+	au->size = size;
+	return au;
+}
+
+struct access_unit *access_unit_ref(struct access_unit *au) {
+	atomic_fetch_add_explicit(&au->refs, 1, memory_order_relaxed);
+	return au;
+}
+
+void access_unit_unref(struct access_unit *au) {
+	if (au && atomic_fetch_sub_explicit(&au->refs, 1, memory_order_acq_rel) == 1) {
+		free(au);
+	}
+}

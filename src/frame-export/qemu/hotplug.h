@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tells a guest that its monitors changed. The answers to "which, how large" come from our device;
+ * but only QEMU can raise the configuration interrupt that makes the guest ask, and it does so when
+ * a display client calls SetUIInfo. So: QMP to QEMU, hand it one end of a socket pair as a D-Bus
+ * display client, and speak D-Bus peer to peer on the other. All asynchronous, on the main loop.
+ */
+#ifndef HELIX_FRAME_EXPORT_HOTPLUG_H
+#define HELIX_FRAME_EXPORT_HOTPLUG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct hotplug;
+
+/*
+ * `qmp_path`: QEMU's QMP socket. It need not exist yet: the link is made when it appears, and made
+ * anew when QEMU restarts. `n_scanouts` outputs of the vhost-user-gpu device, 0 first.
+ */
+int hotplug_create(sd_event *loop, const char *qmp_path, unsigned n_scanouts,
+	struct hotplug **ret);
+void hotplug_destroy(struct hotplug *h);
+
+/*
+ * What the guest should see on scanout `id`; 0 by 0: nothing plugged in. Remembered, and told to
+ * QEMU now or as soon as the link is up. A call that changes nothing raises an event all the same.
+ */
+void hotplug_set_output(struct hotplug *h, uint32_t id, uint32_t width, uint32_t height);
+
+/* The guest was reset: every output but 0 is unplugged again. */
+void hotplug_reset(struct hotplug *h);
+
+/* Called when the link to QEMU came up or broke. */
+typedef void (*hotplug_link_func)(bool up, void *data);
+void hotplug_set_link_handler(struct hotplug *h, hotplug_link_func func, void *data);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "test.h"
+
+#define EXIT_SKIP 77 /* what Meson and automake take for "skipped" */
+
+static struct test *tests; // in order of registration
+static struct test **tests_tail = &tests;
+
+/* The child writes the reason of a skip or failure here; the parent puts it into the TAP line. */
+static int reason_fd = -1;
+
+void test_register(struct test *test) {
+	*tests_tail = test;
+	tests_tail = &test->next;
+}
+
+_Noreturn void test_fail(const char *file, int line, const char *fmt, ...) {
+	char text[512];
+	va_list args;
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	dprintf(reason_fd, "%s:%d: %s", file, line, text);
+	_exit(EXIT_FAILURE);
+}
+
+_Noreturn void test_skip(const char *why) {
+	dprintf(reason_fd, "%s", why);
+	_exit(EXIT_SKIP);
+}
+
+const char *test_data_path(const char *name) {
+	static char path[4096];
+	const char *dir = getenv("HELIX_TEST_DATA");
+	(void)snprintf(path, sizeof(path), "%s/%s", dir ? dir : "tests/data", name);
+	return path;
+}
+
+static int count_fds(void) {
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+	while (readdir(dir)) {
+		n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+static _Noreturn void run_child(const struct test *test, int fd) {
+	reason_fd = fd;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setpgid(0, 0);
+	alarm(test->timeout_s);
+	int before = count_fds();
+	test->run();
+	int after = count_fds();
+	if (after > before) {
+		dprintf(fd, "leaves %d file descriptors open", after - before);
+		_exit(EXIT_FAILURE);
+	}
+	/* exit, not _exit: LeakSanitizer reports at exit. */
+	exit(EXIT_SUCCESS);
+}
+
+/* Returns false if the test failed. */
+static bool run_one(const struct test *test, int number) {
+	int pipefd[2];
+	if (pipe(pipefd) < 0) {
+		perror("pipe");
+		return false;
+	}
+	(void)fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(pipefd[0]);
+		run_child(test, pipefd[1]);
+	}
+	close(pipefd[1]);
+
+	int status = 0;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+	}
+	/* Whatever the test started dies with it. */
+	kill(-pid, SIGKILL);
+
+	char reason[1024] = "";
+	ssize_t n = read(pipefd[0], reason, sizeof(reason) - 1);
+	reason[n > 0 ? n : 0] = '\0';
+	close(pipefd[0]);
+	for (char *p = reason; *p; p++) {
+		*p = *p == '\n' ? ' ' : *p;
+	}
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS) {
+		printf("ok %d - %s\n", number, test->name);
+		return true;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SKIP) {
+		printf("ok %d - %s # SKIP %s\n", number, test->name, reason);
+		return true;
+	}
+	printf("not ok %d - %s\n", number, test->name);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+		printf("# no end after %u s\n", test->timeout_s);
+	} else if (WIFSIGNALED(status)) {
+		printf("# killed by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	} else {
+		printf("# %s\n", reason[0] ? reason : "exited with an error (see stderr)");
+	}
+	return false;
+}
+
+static bool wanted(const struct test *test, int argc, char *argv[]) {
+	if (argc < 2) {
+		return true;
+	}
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], test->name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int main(int argc, char *argv[]) {
+	if (argc == 2 && strcmp(argv[1], "-l") == 0) {
+		for (struct test *t = tests; t; t = t->next) {
+			puts(t->name);
+		}
+		return 0;
+	}
+	int n = 0, failed = 0;
+	for (struct test *t = tests; t; t = t->next) {
+		if (wanted(t, argc, argv)) {
+			failed += !run_one(t, ++n);
+		}
+	}
+	printf("1..%d\n", n);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
