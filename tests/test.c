@@ -113,7 +113,8 @@ static bool run_one(const struct test *test, int number) {
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
 		printf("# no end after %u s\n", test->timeout_s);
 	} else if (WIFSIGNALED(status)) {
-		printf("# killed by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+		printf("# killed by signal %d (%s)\n", WTERMSIG(status),
+			strsignal(WTERMSIG(status)));
 	} else {
 		printf("# %s\n", reason[0] ? reason : "exited with an error (see stderr)");
 	}

@@ -29,13 +29,13 @@ _Noreturn void test_skip(const char *why);
 /* Path of a file under tests/data. The string lives as long as the program. */
 const char *test_data_path(const char *name);
 
-#define TEST_TIMEOUT(id, seconds)                                                              \
-	static void test_run_##id(void);                                                         \
-	static struct test test_entry_##id = {                                                   \
-		.name = #id, .run = test_run_##id, .timeout_s = (seconds)};                      \
-	__attribute__((constructor)) static void test_register_##id(void) {                      \
-		test_register(&test_entry_##id);                                                 \
-	}                                                                                        \
+#define TEST_TIMEOUT(id, seconds)                                           \
+	static void test_run_##id(void);                                    \
+	static struct test test_entry_##id = {                              \
+		.name = #id, .run = test_run_##id, .timeout_s = (seconds)}; \
+	__attribute__((constructor)) static void test_register_##id(void) { \
+		test_register(&test_entry_##id);                            \
+	}                                                                   \
 	static void test_run_##id(void)
 
 #define TEST(id) TEST_TIMEOUT(id, 60)
@@ -43,39 +43,39 @@ const char *test_data_path(const char *name);
 #define skip(why) test_skip(why)
 #define fail(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
 
-#define check(cond)                                                                            \
-	do {                                                                                     \
-		if (!(cond)) {                                                                   \
-			fail("%s", #cond);                                                       \
-		}                                                                                \
+#define check(cond)                        \
+	do {                               \
+		if (!(cond)) {             \
+			fail("%s", #cond); \
+		}                          \
 	} while (0)
 
 /* Integers of any type up to 64 bits, compared and printed as signed. */
-#define check_int(a, op, b)                                                                    \
-	do {                                                                                     \
-		int64_t check_a = (int64_t)(a), check_b = (int64_t)(b);                          \
-		if (!(check_a op check_b)) {                                                     \
-			fail("%s %s %s: %" PRId64 " against %" PRId64, #a, #op, #b, check_a,     \
-				check_b);                                                        \
-		}                                                                                \
+#define check_int(a, op, b)                                                                  \
+	do {                                                                                 \
+		int64_t check_a = (int64_t)(a), check_b = (int64_t)(b);                      \
+		if (!(check_a op check_b)) {                                                 \
+			fail("%s %s %s: %" PRId64 " against %" PRId64, #a, #op, #b, check_a, \
+				check_b);                                                    \
+		}                                                                            \
 	} while (0)
 
-#define check_str(a, b)                                                                        \
-	do {                                                                                     \
-		const char *check_a = (a), *check_b = (b);                                       \
-		if (!check_a || !check_b || strcmp(check_a, check_b) != 0) {                     \
-			fail("%s is '%s', not '%s'", #a, check_a ? check_a : "(null)",           \
-				check_b ? check_b : "(null)");                                   \
-		}                                                                                \
+#define check_str(a, b)                                                                \
+	do {                                                                           \
+		const char *check_a = (a), *check_b = (b);                             \
+		if (!check_a || !check_b || strcmp(check_a, check_b) != 0) {           \
+			fail("%s is '%s', not '%s'", #a, check_a ? check_a : "(null)", \
+				check_b ? check_b : "(null)");                         \
+		}                                                                      \
 	} while (0)
 
 /* 0 or positive, as functions that return -errno mean success. */
-#define check_ok(expr)                                                                         \
-	do {                                                                                     \
-		int64_t check_r = (int64_t)(expr);                                               \
-		if (check_r < 0) {                                                               \
-			fail("%s: %s", #expr, strerror((int)-check_r));                          \
-		}                                                                                \
+#define check_ok(expr)                                                  \
+	do {                                                            \
+		int64_t check_r = (int64_t)(expr);                      \
+		if (check_r < 0) {                                      \
+			fail("%s: %s", #expr, strerror((int)-check_r)); \
+		}                                                       \
 	} while (0)
 
 #endif

@@ -44,15 +44,15 @@ static inline void list_remove(struct list *elem) {
 
 #define list_first(head, type, member) container_of((head)->next, type, member)
 
-#define list_for_each(pos, head, member)                                                       \
+#define list_for_each(pos, head, member)                                                         \
 	for (pos = container_of((head)->next, __typeof__(*pos), member); &pos->member != (head); \
-	     pos = container_of(pos->member.next, __typeof__(*pos), member))
+		pos = container_of(pos->member.next, __typeof__(*pos), member))
 
 /* As list_for_each; the body may unlink or free `pos`. */
-#define list_for_each_safe(pos, tmp, head, member)                                             \
-	for (pos = container_of((head)->next, __typeof__(*pos), member),                         \
-	    tmp = container_of(pos->member.next, __typeof__(*pos), member);                      \
-	     &pos->member != (head);                                                             \
-	     pos = tmp, tmp = container_of(pos->member.next, __typeof__(*pos), member))
+#define list_for_each_safe(pos, tmp, head, member)                          \
+	for (pos = container_of((head)->next, __typeof__(*pos), member),    \
+	    tmp = container_of(pos->member.next, __typeof__(*pos), member); \
+		&pos->member != (head);                                     \
+		pos = tmp, tmp = container_of(pos->member.next, __typeof__(*pos), member))
 
 #endif

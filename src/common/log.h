@@ -34,11 +34,11 @@ void log_write(enum log_level level, const char *module, int error, const char *
 #define log_err(...)  log_write(LOG_LEVEL_ERROR, log_module, 0, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_LEVEL_WARN, log_module, 0, __VA_ARGS__)
 #define log_info(...) log_write(LOG_LEVEL_INFO, log_module, 0, __VA_ARGS__)
-#define log_debug(...)                                                                         \
-	do {                                                                                     \
-		if (log_enabled(LOG_LEVEL_DEBUG)) {                                              \
-			log_write(LOG_LEVEL_DEBUG, log_module, 0, __VA_ARGS__);                  \
-		}                                                                                \
+#define log_debug(...)                                                          \
+	do {                                                                    \
+		if (log_enabled(LOG_LEVEL_DEBUG)) {                             \
+			log_write(LOG_LEVEL_DEBUG, log_module, 0, __VA_ARGS__); \
+		}                                                               \
 	} while (0)
 
 /* As above with ": strerror" of `r`, a negative errno, appended. */

@@ -44,8 +44,8 @@ static int apply(const struct program_spec *program, const struct option_spec *o
 	return r;
 }
 
-enum options_result options_parse(const struct program_spec *program, int argc, char *argv[],
-	void *data, int *ret_index) {
+enum options_result options_parse(
+	const struct program_spec *program, int argc, char *argv[], void *data, int *ret_index) {
 	struct option longs[OPTIONS_MAX + 3] = {
 		{"help", no_argument, NULL, OPT_HELP},
 		{"version", no_argument, NULL, OPT_VERSION},
@@ -55,8 +55,8 @@ enum options_result options_parse(const struct program_spec *program, int argc, 
 
 	for (size_t i = 0; program->options[i].name && i < OPTIONS_MAX; i++) {
 		const struct option_spec *o = &program->options[i];
-		longs[n_long++] = (struct option){o->name,
-			o->arg ? required_argument : no_argument, NULL, OPT_FIRST + (int)i};
+		longs[n_long++] = (struct option){o->name, o->arg ? required_argument : no_argument,
+			NULL, OPT_FIRST + (int)i};
 		if (o->short_name) {
 			shorts[n_short++] = o->short_name;
 			if (o->arg) {

@@ -9,10 +9,10 @@
 #include <stdbool.h>
 
 struct option_spec {
-	const char *name;         /* long name, without dashes */
-	char short_name;          /* 0 if there is none */
-	const char *arg;          /* what --help calls the argument; NULL: takes none */
-	const char *help;         /* one line; defaults are written here */
+	const char *name; /* long name, without dashes */
+	char short_name;  /* 0 if there is none */
+	const char *arg;  /* what --help calls the argument; NULL: takes none */
+	const char *help; /* one line; defaults are written here */
 	/*
 	 * Takes the argument (NULL if there is none). Returns 0, or -EINVAL/-ERANGE for a bad
 	 * value, which is then reported with the option's name.
@@ -37,7 +37,7 @@ enum options_result {
  * Parses argv; --help and --version are understood by all programs. `*ret_index` is the first
  * positional argument; one too many is an error where `arguments` is NULL.
  */
-enum options_result options_parse(const struct program_spec *program, int argc, char *argv[],
-	void *data, int *ret_index);
+enum options_result options_parse(
+	const struct program_spec *program, int argc, char *argv[], void *data, int *ret_index);
 
 #endif

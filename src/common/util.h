@@ -11,11 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(a)     (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)         ((a) < (b) ? (a) : (b))
-#define MAX(a, b)         ((a) > (b) ? (a) : (b))
+#define ARRAY_SIZE(a)      (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)          ((a) < (b) ? (a) : (b))
+#define MAX(a, b)          ((a) > (b) ? (a) : (b))
 #define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
-#define ALIGN_UP(n, a)    (((n) + ((a)-1)) & ~((a)-1))
+#define ALIGN_UP(n, a)     (((n) + ((a)-1)) & ~((a)-1))
 
 /* The structure that `ptr`, its member `member`, is embedded in. */
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

@@ -73,8 +73,8 @@ void picture_destroy(struct picture *p) {
 	free(p);
 }
 
-uint32_t picture_dirty_since(const struct picture *p, uint32_t since, uint8_t *dirty,
-	struct rect *ret_bounds) {
+uint32_t picture_dirty_since(
+	const struct picture *p, uint32_t since, uint8_t *dirty, struct rect *ret_bounds) {
 	uint32_t n = 0;
 	uint32_t min_x = UINT32_MAX, max_x = 0, min_y = UINT32_MAX, max_y = 0;
 

@@ -59,8 +59,8 @@ void picture_destroy(struct picture *p);
  * Fills `dirty`, one byte a macroblock, with 1 where it changed after update `since`, else 0;
  * returns how many did. `ret_bounds`, in pixels, may be NULL.
  */
-uint32_t picture_dirty_since(const struct picture *p, uint32_t since, uint8_t *dirty,
-	struct rect *ret_bounds);
+uint32_t picture_dirty_since(
+	const struct picture *p, uint32_t since, uint8_t *dirty, struct rect *ret_bounds);
 
 /*
  * One encoded picture as it goes to every subscriber of a scanout: H.264 Annex B with 4-byte start
@@ -70,10 +70,11 @@ struct access_unit {
 	atomic_uint refs;
 	uint32_t scanout_id;
 	uint32_t width, height;
-	bool keyframe;       /* starts with SPS, PPS, IDR */
-	uint8_t refine;      /* 0: new content; 1, 2, …: pass that only raises quality */
-	uint64_t sequence;   /* 1, 2, … per scanout, no gaps */
-	uint64_t pts_ns;     /* strictly increasing per scanout; the flip's time where that is possible */
+	bool keyframe;     /* starts with SPS, PPS, IDR */
+	uint8_t refine;    /* 0: new content; 1, 2, …: pass that only raises quality */
+	uint64_t sequence; /* 1, 2, … per scanout, no gaps */
+	uint64_t
+		pts_ns; /* strictly increasing per scanout; the flip's time where that is possible */
 	uint64_t flip_ns;    /* CLOCK_MONOTONIC when the guest flushed this content */
 	uint64_t encoded_ns; /* CLOCK_MONOTONIC when the encoder was done */
 	uint32_t dirty_mbs;  /* macroblocks that differ from the previous access unit */

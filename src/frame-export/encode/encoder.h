@@ -21,9 +21,9 @@ struct encoder_config {
 	 * fits, so a desktop that changes little never sees the bound.
 	 */
 	uint32_t bitrate;
-	uint8_t quality;    /* H.264 quantiser that new content is written with, 1 (best) to 51 */
-	uint8_t threads;    /* of the encoder; 1 = the caller's own */
-	bool use_damage;    /* false: ignore what capture knows (to measure what it saves) */
+	uint8_t quality; /* H.264 quantiser that new content is written with, 1 (best) to 51 */
+	uint8_t threads; /* of the encoder; 1 = the caller's own */
+	bool use_damage; /* false: ignore what capture knows (to measure what it saves) */
 };
 
 /* What new content is written with, and the last quantiser of a refined static screen. */

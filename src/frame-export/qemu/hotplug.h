@@ -18,8 +18,7 @@ struct hotplug;
  * `qmp_path`: QEMU's QMP socket. It need not exist yet: the link is made when it appears, and made
  * anew when QEMU restarts. `n_scanouts` outputs of the vhost-user-gpu device, 0 first.
  */
-int hotplug_create(sd_event *loop, const char *qmp_path, unsigned n_scanouts,
-	struct hotplug **ret);
+int hotplug_create(sd_event *loop, const char *qmp_path, unsigned n_scanouts, struct hotplug **ret);
 void hotplug_destroy(struct hotplug *h);
 
 /*

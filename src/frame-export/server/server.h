@@ -25,30 +25,30 @@ struct server_config {
 
 /* Snapshot of one scanout for SCANOUT_STATE and STATS. */
 struct scanout_state {
-	bool enabled;            /* connected, as the guest sees it */
-	uint32_t width, height;  /* of what the guest shows now; 0 if nothing */
-	uint32_t refresh;        /* Hz, as asked for */
-	uint32_t generation;     /* counts guest resets (and front end restarts) */
+	bool enabled;           /* connected, as the guest sees it */
+	uint32_t width, height; /* of what the guest shows now; 0 if nothing */
+	uint32_t refresh;       /* Hz, as asked for */
+	uint32_t generation;    /* counts guest resets (and front end restarts) */
 };
 
 struct scanout_stats {
-	uint64_t flips;          /* flushes of this scanout by the guest */
-	uint64_t captured;       /* of these, converted */
-	uint64_t superseded;     /* of these, dropped for a newer one before encoding */
-	uint64_t encoded;        /* access units made */
+	uint64_t flips;      /* flushes of this scanout by the guest */
+	uint64_t captured;   /* of these, converted */
+	uint64_t superseded; /* of these, dropped for a newer one before encoding */
+	uint64_t encoded;    /* access units made */
 	uint64_t keyframes;
 	uint64_t encoded_bytes;
-	uint64_t dirty_mbs;      /* macroblocks found changed, in all */
-	uint64_t convert_ns;     /* time spent, in all */
+	uint64_t dirty_mbs;  /* macroblocks found changed, in all */
+	uint64_t convert_ns; /* time spent, in all */
 	uint64_t encode_ns;
 };
 
 /* Pixels of a hardware cursor. Immutable, shared by reference. */
 struct cursor_image {
 	atomic_uint refs;
-	uint32_t width, height;  /* 64 by 64 from virtio-gpu */
+	uint32_t width, height; /* 64 by 64 from virtio-gpu */
 	uint32_t hot_x, hot_y;
-	uint8_t bgra[];          /* 4·width·height, premultiplied alpha as DRM has it */
+	uint8_t bgra[]; /* 4·width·height, premultiplied alpha as DRM has it */
 };
 
 struct cursor_image *cursor_image_create(uint32_t width, uint32_t height);

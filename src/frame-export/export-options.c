@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "edid.h"
+#include "export-options.h"
+#include "log.h"
+#include "parse.h"
+#include "util.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static int set_socket_path(const char *value, void *data) {
+	((struct export_options *)data)->socket_path = value;
+	return value[0] ? 0 : -EINVAL;
+}
+
+static int set_fd(const char *value, void *data) {
+	uint32_t fd;
+	int r = parse_u32(value, 0, INT32_MAX, &fd);
+	((struct export_options *)data)->fd = r < 0 ? -1 : (int)fd;
+	return r;
+}
+
+static int set_qmp(const char *value, void *data) {
+	((struct export_options *)data)->qmp_path = value;
+	return value[0] ? 0 : -EINVAL;
+}
+
+static int set_listen(const char *value, void *data) {
+	struct export_options *o = data;
+	/* Port 0, "any", is for tests. */
+	if (strcmp(value, "0") == 0) {
+		o->listen_port = 0;
+		return 0;
+	}
+	return parse_host_port(
+		value, o->listen_address, sizeof(o->listen_address), &o->listen_port);
+}
+
+static int set_max_outputs(const char *value, void *data) {
+	return parse_u32(value, 1, SCANOUTS_MAX, &((struct export_options *)data)->max_outputs);
+}
+
+static int set_max_clients(const char *value, void *data) {
+	return parse_u32(value, 1, 4096, &((struct export_options *)data)->max_clients);
+}
+
+static int set_queue_ms(const char *value, void *data) {
+	return parse_u32(value, 10, 10000, &((struct export_options *)data)->queue_ms);
+}
+
+static int set_fps_cap(const char *value, void *data) {
+	return parse_u32(value, 0, 1000, &((struct export_options *)data)->fps_cap);
+}
+
+static int set_encoder(const char *value, void *data) {
+	struct export_options *o = data;
+	o->encoder = encoder_by_name(value);
+	return o->encoder ? 0 : -EINVAL;
+}
+
+static int set_bitrate(const char *value, void *data) {
+	return parse_u32(value, 0, INT32_MAX, &((struct export_options *)data)->bitrate);
+}
+
+static int set_quality(const char *value, void *data) {
+	return parse_u32(value, 1, 51, &((struct export_options *)data)->quality);
+}
+
+static int set_encoder_threads(const char *value, void *data) {
+	return parse_u32(value, 1, 16, &((struct export_options *)data)->encoder_threads);
+}
+
+static int set_no_damage(const char *value, void *data) {
+	(void)value;
+	((struct export_options *)data)->use_damage = false;
+	return 0;
+}
+
+static int set_memory_budget(const char *value, void *data) {
+	uint32_t mib;
+	int r = parse_u32(value, 1, 65536, &mib);
+	if (r >= 0) {
+		((struct export_options *)data)->memory_budget = mib * MIB;
+	}
+	return r;
+}
+
+static int set_mode(const char *value, void *data) {
+	struct gpu_output *o = &((struct export_options *)data)->first;
+	int r = parse_mode(value, &o->width, &o->height, &o->refresh);
+	if (r < 0) {
+		return r;
+	}
+	bool fits = o->width >= EDID_MIN_SIDE && o->width <= EDID_MAX_SIDE &&
+		o->height >= EDID_MIN_SIDE && o->height <= EDID_MAX_SIDE;
+	return fits ? 0 : -ERANGE;
+}
+
+static int set_source(const char *value, void *data) {
+	struct export_options *o = data;
+	if (strcmp(value, "device") == 0) {
+		o->source = SOURCE_DEVICE;
+	} else if (strcmp(value, "pattern") == 0) {
+		o->source = SOURCE_PATTERN;
+	} else {
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int set_log_level(const char *value, void *data) {
+	(void)data;
+	int level = log_level_from_string(value);
+	if (level >= 0) {
+		log_set_level((enum log_level)level);
+	}
+	return MIN(level, 0);
+}
+
+static int set_print_capabilities(const char *value, void *data) {
+	(void)value;
+	((struct export_options *)data)->print_capabilities = true;
+	return 0;
+}
+
+static const struct option_spec options[] = {
+	{"socket-path", 's', "PATH", "listen on this Unix socket for QEMU's vhost-user-gpu device",
+		set_socket_path},
+	{"fd", 0, "N", "use this inherited socket, listening or connected, instead", set_fd},
+	{"qmp", 'q', "PATH", "QEMU's QMP socket, through which outputs are plugged in", set_qmp},
+	{"listen", 'l', "[HOST:]PORT", "serve HXFR here (default 127.0.0.1:15937)", set_listen},
+	{"max-outputs", 'n', "N", "number of outputs, as the device's max_outputs (default 16)",
+		set_max_outputs},
+	{"mode", 'm', "WxH[@HZ]", "of output 0, which is always on (default 1280x800@60)",
+		set_mode},
+	{"fps-cap", 'f', "N", "most frames a second of one output, 0 for no cap (default 60)",
+		set_fps_cap},
+	{"encoder", 'e', "NAME", "encoder: x264 (default x264)", set_encoder},
+	{"quality", 0, "QP", "quantiser of new content, 1 (best) to 51 (default 23)", set_quality},
+	{"bitrate", 'b', "BITS", "most bits a second of one output, 0 for no bound (default 0)",
+		set_bitrate},
+	{"encoder-threads", 0, "N", "threads of each encoder (default 1)", set_encoder_threads},
+	{"no-damage", 0, NULL, "do not tell the encoder what changed (to see what it saves)",
+		set_no_damage},
+	{"max-clients", 0, "N", "most clients at once (default 64)", set_max_clients},
+	{"queue-ms", 0, "MS", "longest queue of a client before it skips to an IDR (default 200)",
+		set_queue_ms},
+	{"memory-budget", 0, "MIB", "host memory that the guest's resources may take (default 256)",
+		set_memory_budget},
+	{"source", 0, "KIND", "device, or pattern: moving pictures without a VM (default device)",
+		set_source},
+	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)", set_log_level},
+	{"print-capabilities", 0, NULL,
+		"print what vhost-user management asks for, as JSON, and exit",
+		set_print_capabilities},
+	{0},
+};
+
+enum options_result export_options_parse(int argc, char *argv[], struct export_options *ret) {
+	static const struct program_spec program = {
+		.name = "helix-frame-export",
+		.summary = "A virtual GPU for QEMU that streams each of its outputs as H.264.",
+		.options = options,
+	};
+	*ret = (struct export_options){
+		.fd = -1,
+		.listen_address = "127.0.0.1",
+		.listen_port = 15937,
+		.max_outputs = SCANOUTS_MAX,
+		.max_clients = 64,
+		.queue_ms = 200,
+		.fps_cap = 60,
+		.encoder = &encoder_x264,
+		.quality = ENCODER_QUALITY_DEFAULT,
+		.encoder_threads = 1,
+		.use_damage = true,
+		.memory_budget = 256 * MIB,
+		.first = {.enabled = true, .width = 1280, .height = 800, .refresh = 60},
+	};
+	int index;
+	enum options_result result = options_parse(&program, argc, argv, ret, &index);
+	if (result != OPTIONS_RUN || ret->print_capabilities) {
+		return result;
+	}
+	const char *error = NULL;
+	if (ret->source == SOURCE_DEVICE && !ret->socket_path && ret->fd < 0) {
+		error = "one of --socket-path, --fd or --source=pattern is needed";
+	} else if (ret->socket_path && ret->fd >= 0) {
+		error = "--socket-path and --fd exclude each other";
+	} else if (ret->source == SOURCE_PATTERN &&
+		(ret->socket_path || ret->fd >= 0 || ret->qmp_path)) {
+		error = "--source=pattern takes no --socket-path, --fd or --qmp";
+	}
+	if (error) {
+		fprintf(stderr, "%s: %s\n", program.name, error);
+		return OPTIONS_ERROR;
+	}
+	return OPTIONS_RUN;
+}

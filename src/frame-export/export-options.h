@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command line of helix-frame-export. */
+#ifndef HELIX_FRAME_EXPORT_EXPORT_OPTIONS_H
+#define HELIX_FRAME_EXPORT_EXPORT_OPTIONS_H
+
+#include "device/gpu.h"
+#include "options.h"
+#include "server/server.h"
+
+enum source_kind {
+	SOURCE_DEVICE,  /* the vhost-user-gpu device */
+	SOURCE_PATTERN, /* synthetic pictures, no VM */
+};
+
+struct export_options {
+	enum source_kind source;
+	const char *socket_path; // NULL: not given
+	int fd;                  /* -1: not given */
+	const char *qmp_path;    // NULL: outputs cannot be hot-plugged
+	char listen_address[64];
+	uint16_t listen_port;
+	unsigned max_outputs;
+	unsigned max_clients;
+	unsigned queue_ms;
+	unsigned fps_cap;
+	const struct encoder_ops *encoder;
+	uint32_t bitrate; /* bits/s; 0: none */
+	unsigned quality, encoder_threads;
+	bool use_damage;
+	size_t memory_budget; /* bytes */
+	struct gpu_output first;
+	bool print_capabilities;
+};
+
+/* Fills in the defaults, then what argv says. */
+enum options_result export_options_parse(int argc, char *argv[], struct export_options *ret);
+
+#endif

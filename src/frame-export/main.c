@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * helix-frame-export: joins the parts.
+ *
+ *   main thread      signals, HXFR server, link to QEMU
+ *   device thread    vhost-user socket, virtqueues, virtio-gpu
+ *   encoder threads  one for each scanout that is watched (capture.c)
+ *
+ * They meet in mailboxes: capture's (flips), the server's (access units, events), the device's
+ * (tokens) and the small one here (guest resets, which the link to QEMU must hear of).
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include "capture/capture.h"
+#include "device/device.h"
+#include "edid.h"
+#include "export-options.h"
+#include "log.h"
+#include "qemu/hotplug.h"
+#include "server/server.h"
+#include "util.h"
+
+LOG_MODULE("main");
+
+/* What an ENABLE without size or refresh gets. */
+#define DEFAULT_WIDTH   1920u
+#define DEFAULT_HEIGHT  1080u
+#define DEFAULT_REFRESH 60u
+
+struct exporter {
+	struct export_options options;
+	sd_event *loop;
+	struct server *server;
+	struct hotplug *hotplug; // NULL without --qmp
+	struct capture *captures[SCANOUTS_MAX];
+
+	struct device *device;
+	sd_event *device_loop;
+	pthread_t device_thread;
+	bool device_running;
+	int device_stop_fd; /* readable: the device thread ends */
+
+	int events_fd; /* readable: some of these happened */
+	atomic_bool guest_was_reset, disconnected;
+};
+
+static void raise_event(struct exporter *e, atomic_bool *which) {
+	atomic_store(which, true);
+	(void)!write(e->events_fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
+/* What the server asks for. Main thread. */
+
+static void backend_set_viewers(void *data, uint32_t scanout, unsigned watching, unsigned ready) {
+	struct exporter *e = data;
+	capture_set_viewers(e->captures[scanout], watching, ready);
+}
+
+static void backend_request_idr(void *data, uint32_t scanout) {
+	struct exporter *e = data;
+	capture_request_idr(e->captures[scanout]);
+}
+
+static void backend_set_bitrate(void *data, uint32_t scanout, uint32_t bits_per_second) {
+	struct exporter *e = data;
+	capture_set_bitrate(e->captures[scanout], bits_per_second);
+}
+
+static void tell_guest(struct exporter *e, uint32_t scanout, const struct gpu_output *output) {
+	device_set_output(e->device, scanout, output);
+	hotplug_set_output(e->hotplug, scanout, output->enabled ? output->width : 0,
+		output->enabled ? output->height : 0);
+	server_post_scanout_state(e->server, scanout);
+}
+
+static int backend_enable(
+	void *data, uint32_t scanout, uint32_t width, uint32_t height, uint32_t hz) {
+	struct exporter *e = data;
+	struct gpu_output output = {
+		.enabled = true,
+		.width = width ? width : DEFAULT_WIDTH,
+		.height = height ? height : DEFAULT_HEIGHT,
+		.refresh = hz ? hz : DEFAULT_REFRESH,
+	};
+	if (!e->hotplug) {
+		return -EOPNOTSUPP;
+	}
+	uint8_t edid[EDID_MAX_SIZE];
+	int r = edid_write(
+		&(struct edid_monitor){output.width, output.height, output.refresh, scanout}, edid);
+	if (r < 0) {
+		return r;
+	}
+	tell_guest(e, scanout, &output);
+	return 0;
+}
+
+static int backend_disable(void *data, uint32_t scanout) {
+	struct exporter *e = data;
+	if (!e->hotplug) {
+		return -EOPNOTSUPP;
+	}
+	tell_guest(e, scanout, &(struct gpu_output){0});
+	return 0;
+}
+
+static void backend_get_state(void *data, uint32_t scanout, struct scanout_state *ret) {
+	struct exporter *e = data;
+	struct gpu_output output;
+	device_get_output(e->device, scanout, &output);
+	*ret = (struct scanout_state){
+		.enabled = output.enabled,
+		.refresh = output.refresh,
+		.generation = device_generation(e->device),
+	};
+	capture_get_size(e->captures[scanout], &ret->width, &ret->height);
+}
+
+static void backend_get_stats(void *data, uint32_t scanout, struct scanout_stats *ret) {
+	struct exporter *e = data;
+	struct capture_stats s;
+	capture_get_stats(e->captures[scanout], &s);
+	*ret = (struct scanout_stats){
+		.flips = s.flips,
+		.captured = s.captured,
+		.superseded = s.superseded,
+		.encoded = s.encoded,
+		.keyframes = s.keyframes,
+		.encoded_bytes = s.encoded_bytes,
+		.dirty_mbs = s.dirty_mbs,
+		.convert_ns = s.convert_ns,
+		.encode_ns = s.encode_ns,
+	};
+}
+
+static const struct server_backend backend = {
+	.set_viewers = backend_set_viewers,
+	.request_idr = backend_request_idr,
+	.set_bitrate = backend_set_bitrate,
+	.enable = backend_enable,
+	.disable = backend_disable,
+	.get_state = backend_get_state,
+	.get_stats = backend_get_stats,
+};
+
+/* What the device and the encoders tell. Their threads. */
+
+static void handle_access_unit(void *data, struct access_unit *au) {
+	struct exporter *e = data;
+	server_post_access_unit(e->server, au);
+}
+
+static void handle_scanout_changed(void *data, uint32_t scanout) {
+	struct exporter *e = data;
+	server_post_scanout_state(e->server, scanout);
+}
+
+static void handle_cursor_defined(
+	void *data, uint32_t scanout, struct cursor_image *image, uint32_t x, uint32_t y) {
+	struct exporter *e = data;
+	server_post_cursor(e->server, scanout, image, x, y);
+}
+
+static void handle_cursor_moved(void *data, uint32_t scanout, uint32_t x, uint32_t y) {
+	struct exporter *e = data;
+	server_post_cursor_position(e->server, scanout, x, y);
+}
+
+static void handle_guest_reset(void *data) {
+	struct exporter *e = data;
+	raise_event(e, &e->guest_was_reset);
+}
+
+static void handle_disconnected(void *data) {
+	struct exporter *e = data;
+	raise_event(e, &e->disconnected);
+}
+
+/* Main thread. */
+static int handle_events(sd_event_source *source, int fd, uint32_t revents, void *data) {
+	struct exporter *e = data;
+	uint64_t value;
+	(void)source;
+	(void)revents;
+	(void)!read(fd, &value, sizeof(value));
+	if (atomic_exchange(&e->guest_was_reset, false)) {
+		if (e->hotplug) {
+			hotplug_reset(e->hotplug);
+		}
+		for (unsigned i = 0; i < e->options.max_outputs; i++) {
+			server_post_scanout_state(e->server, i);
+		}
+	}
+	if (atomic_exchange(&e->disconnected, false)) {
+		log_info("the front end on --fd is gone: nothing left to do");
+		return sd_event_exit(e->loop, 0);
+	}
+	return 0;
+}
+
+static void *run_device(void *data) {
+	struct exporter *e = data;
+	(void)pthread_setname_np(pthread_self(), "device");
+	int r = sd_event_loop(e->device_loop);
+	if (r < 0) {
+		log_err_errno(r, "device loop");
+	}
+	return NULL;
+}
+
+static int handle_device_stop(sd_event_source *source, int fd, uint32_t revents, void *data) {
+	(void)fd;
+	(void)revents;
+	(void)data;
+	return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static int create_captures(struct exporter *e) {
+	const struct export_options *o = &e->options;
+	for (unsigned i = 0; i < o->max_outputs; i++) {
+		struct capture_config config = {
+			.scanout_id = i,
+			.encoder = o->encoder,
+			.encoder_config =
+				{
+					.fps = o->fps_cap,
+					.bitrate = o->bitrate,
+					.quality = (uint8_t)o->quality,
+					.threads = (uint8_t)o->encoder_threads,
+					.use_damage = o->use_damage,
+				},
+			.fps_cap = o->fps_cap,
+			.post = handle_access_unit,
+			.post_data = e,
+			.done = device_done,
+			.settle = device_settle,
+			.source_data = e->device,
+		};
+		int r = capture_create(&config, &e->captures[i]);
+		if (r < 0) {
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int create_device(struct exporter *e) {
+	const struct export_options *o = &e->options;
+	struct device_config config = {
+		.n_scanouts = o->max_outputs,
+		.memory_budget = o->memory_budget,
+		.captures = e->captures,
+		.first = o->first,
+		.ops =
+			{
+				.scanout_changed = handle_scanout_changed,
+				.cursor_defined = handle_cursor_defined,
+				.cursor_moved = handle_cursor_moved,
+				.guest_reset = handle_guest_reset,
+				.disconnected = handle_disconnected,
+				.data = e,
+			},
+	};
+	int r = sd_event_new(&e->device_loop);
+	if (r >= 0) {
+		r = device_create(e->device_loop, &config, &e->device);
+	}
+	if (r >= 0) {
+		r = sd_event_add_io(
+			e->device_loop, NULL, e->device_stop_fd, EPOLLIN, handle_device_stop, NULL);
+	}
+	return r;
+}
+
+static int open_device(struct exporter *e) {
+	const struct export_options *o = &e->options;
+	int r = o->socket_path ? device_listen(e->device, o->socket_path)
+			       : device_adopt(e->device, o->fd);
+	if (r < 0) {
+		log_err_errno(r, "cannot use %s for the front end",
+			o->socket_path ? o->socket_path : "--fd");
+	}
+	return r;
+}
+
+static int start_device(struct exporter *e) {
+	int r = -pthread_create(&e->device_thread, NULL, run_device, e);
+	e->device_running = r == 0;
+	return r;
+}
+
+static int create_server(struct exporter *e) {
+	const struct export_options *o = &e->options;
+	struct server_config config = {
+		.address = o->listen_address,
+		.port = o->listen_port,
+		.max_clients = o->max_clients,
+		.queue_ms = o->queue_ms,
+		.n_scanouts = o->max_outputs,
+	};
+	int r = server_create(e->loop, &config, &backend, e, &e->server);
+	if (r < 0) {
+		log_err_errno(r, "cannot listen on %s port %u", o->listen_address, o->listen_port);
+		return r;
+	}
+	log_info("HXFR on %s port %u", o->listen_address, server_port(e->server));
+	return 0;
+}
+
+static int create_loop(struct exporter *e) {
+	int r = sd_event_default(&e->loop);
+	if (r >= 0) {
+		r = sd_event_add_signal(e->loop, NULL, SIGTERM, NULL, NULL);
+	}
+	if (r >= 0) {
+		r = sd_event_add_signal(e->loop, NULL, SIGINT, NULL, NULL);
+	}
+	if (r >= 0) {
+		(void)sd_event_set_watchdog(e->loop, true);
+		e->events_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		e->device_stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		r = e->events_fd < 0 || e->device_stop_fd < 0 ? -errno : 0;
+	}
+	if (r >= 0) {
+		r = sd_event_add_io(e->loop, NULL, e->events_fd, EPOLLIN, handle_events, e);
+	}
+	return r;
+}
+
+static int run(struct exporter *e) {
+	int r = create_loop(e);
+	if (r >= 0) {
+		r = create_device(e);
+	}
+	if (r >= 0) {
+		r = create_captures(e);
+	}
+	if (r >= 0) {
+		r = create_server(e);
+	}
+	if (r >= 0) {
+		r = open_device(e);
+	}
+	if (r >= 0 && e->options.qmp_path) {
+		r = hotplug_create(
+			e->loop, e->options.qmp_path, e->options.max_outputs, &e->hotplug);
+	}
+	if (r >= 0) {
+		r = start_device(e);
+	}
+	if (r < 0) {
+		log_err_errno(r, "cannot start");
+		return r;
+	}
+	(void)sd_notify(0, "READY=1");
+	r = sd_event_loop(e->loop);
+	(void)sd_notify(0, "STOPPING=1");
+	return r;
+}
+
+/* Threads first; then what they spoke to. */
+static void finish(struct exporter *e) {
+	if (e->device_running) {
+		(void)!write(e->device_stop_fd, &(uint64_t){1}, sizeof(uint64_t));
+		pthread_join(e->device_thread, NULL);
+	}
+	for (unsigned i = 0; i < SCANOUTS_MAX; i++) {
+		capture_destroy(e->captures[i]);
+		e->captures[i] = NULL;
+	}
+	device_destroy(e->device);
+	hotplug_destroy(e->hotplug);
+	server_destroy(e->server);
+	sd_event_unref(e->device_loop);
+	sd_event_unref(e->loop);
+	(void)close_fd(e->device_stop_fd);
+	(void)close_fd(e->events_fd);
+}
+
+int main(int argc, char *argv[]) {
+	struct exporter e = {.device_stop_fd = -1, .events_fd = -1};
+	switch (export_options_parse(argc, argv, &e.options)) {
+	case OPTIONS_ERROR:
+		return 2;
+	case OPTIONS_EXIT:
+		return 0;
+	case OPTIONS_RUN:
+		break;
+	}
+	if (e.options.print_capabilities) {
+		/* QEMU's docs/interop/vhost-user.json, VHostUserBackendCapabilities. */
+		puts("{\"type\": \"gpu\", \"features\": []}");
+		return 0;
+	}
+	/* Before any thread starts: they inherit it, and only the main loop takes signals. */
+	sigset_t mask;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+
+	int r = run(&e);
+	finish(&e);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

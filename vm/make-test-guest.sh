@@ -1,0 +1,249 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Makes the test guest: a Debian kernel and a small initramfs around the programs given, each with
+# the shared libraries that it needs. The guest boots under plain emulation in seconds and runs
+# what a test asks (tests/vm/guest-agent.c). No root needed; packages come through the machine's
+# own apt configuration, into a private cache.
+#
+#   vm/make-test-guest.sh [-f] OUTDIR PROGRAM...
+#
+#   -f   make it again, even if nothing changed; asks the mirror for a newer kernel
+#
+# OUTDIR afterwards holds vmlinuz, initrd.img and `about` (versions). The program called
+# guest-agent becomes init's successor. Environment:
+#   HELIX_GUEST_SUITE   suite of the kernel; default trixie, then the machine's own suite
+#   HELIX_GUEST_CACHE   where packages are kept; default OUTDIR/cache
+#   HELIX_DEBIAN_MIRROR URI of a Debian mirror; default: the one that apt uses here
+
+set -euo pipefail
+export LC_ALL=C
+umask 022
+
+die() {
+	echo "make-test-guest: $*" >&2
+	exit 1
+}
+
+say() {
+	echo "make-test-guest: $*"
+}
+
+force=
+while getopts f option; do
+	case $option in
+	f) force=yes ;;
+	*) die "usage: make-test-guest.sh [-f] OUTDIR PROGRAM..." ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# -ge 2 ] || die "usage: make-test-guest.sh [-f] OUTDIR PROGRAM..."
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+shift
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${HELIX_GUEST_CACHE:-$out/cache}
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# Loaded in the guest, each after what it depends on. Missing ones are not an error: some kernels
+# have them built in.
+modules="virtio-gpu evdev uinput"
+
+for tool in apt-get dpkg-deb cpio xz ldd sha256sum; do
+	command -v "$tool" >/dev/null || die "$tool is missing (apt-get install apt dpkg cpio xz-utils)"
+done
+[ "$(dpkg --print-architecture)" = amd64 ] || die "only amd64 guests can be made for now"
+
+#
+# Nothing to do?
+#
+libraries() {
+	for program in "$@"; do
+		ldd "$program" 2>/dev/null | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p'
+	done | sort -u
+}
+
+for program in "$@"; do
+	[ -x "$program" ] || die "$program: no such program"
+done
+mapfile -t libs < <(libraries "$@")
+inputs=$(
+	{
+		echo "${HELIX_GUEST_SUITE-}"
+		cat "$0" "$here/test-guest-init"
+		sha256sum "$@" "${libs[@]}" | cut -d' ' -f1
+	} | sha256sum | cut -d' ' -f1
+)
+if [ -z "$force" ] && [ -s "$out/vmlinuz" ] && [ -s "$out/initrd.img" ] &&
+	[ "$(cat "$out/inputs" 2>/dev/null)" = "$inputs" ]; then
+	say "$out is up to date"
+	exit 0
+fi
+rm -f "$out/inputs"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+#
+# Packages, by an apt that shares only the configuration of transports with the machine's.
+#
+private_apt() {
+	local tool=$1
+	shift
+	"$tool" -q -o Dir::Etc::sourcelist="$cache/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+		-o Dir::State="$cache/state" -o Dir::State::status="$cache/status" \
+		-o Dir::Cache="$cache/apt" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
+		-o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none \
+		-o APT::Get::List-Cleanup=0 "$@"
+}
+
+# The URI of the mirror that this machine takes Debian itself from.
+mirror() {
+	if [ -n "${HELIX_DEBIAN_MIRROR-}" ]; then
+		echo "$HELIX_DEBIAN_MIRROR"
+		return
+	fi
+	# shellcheck disable=SC2016 # $(…) is apt's own syntax
+	apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Identifier: Packages' |
+		sed -n -e 's/^Debian|//p' -e 's/^|\(.*\/debian\/*\)$/\1/p' | head -n 1
+}
+
+use_suite() {
+	rm -rf "$cache/state"
+	mkdir -p "$cache/state/lists/partial" "$cache/apt/archives/partial"
+	: >"$cache/status"
+	echo "deb [signed-by=$keyring] $uri $1 main" >"$cache/sources.list"
+	private_apt apt-get -o APT::Update::Error-Mode=any update >"$cache/update.log" 2>&1
+}
+
+# Downloads a package into the cache, unless it is there; prints its path.
+fetch() {
+	local found
+	found=$(find "$cache" -maxdepth 1 -name "$1_*.deb" | head -n 1)
+	if [ -z "$found" ]; then
+		(cd "$cache" && private_apt apt-get download "$1") >&2 || die "cannot download $1"
+		found=$(find "$cache" -maxdepth 1 -name "$1_*.deb" | head -n 1)
+	fi
+	echo "$found"
+}
+
+own_suite() {
+	(
+		# shellcheck source=/dev/null
+		. /etc/os-release
+		echo "${VERSION_CODENAME-}"
+	)
+}
+
+mkdir -p "$cache"
+[ -z "$force" ] || rm -f "$cache"/*.deb
+kernel_deb=$(find "$cache" -maxdepth 1 -name 'linux-image-[0-9]*.deb' | head -n 1)
+tools_deb=$(find "$cache" -maxdepth 1 -name 'libdrm-tests_*.deb' | head -n 1)
+busybox_deb=$(find "$cache" -maxdepth 1 -name 'busybox-static_*.deb' | head -n 1)
+if [ -z "$kernel_deb" ] || [ -z "$tools_deb" ] || [ -z "$busybox_deb" ]; then
+	uri=$(mirror)
+	[ -n "$uri" ] || die "apt knows no Debian mirror; set HELIX_DEBIAN_MIRROR"
+	[ -r "$keyring" ] || die "$keyring is missing (apt-get install debian-archive-keyring)"
+	for suite in ${HELIX_GUEST_SUITE:-trixie "$(own_suite)"}; do
+		say "kernel of Debian $suite, from this machine's mirror"
+		if use_suite "$suite"; then
+			kernel=$(private_apt apt-cache depends linux-image-amd64 |
+				sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+			[ -n "$kernel" ] && kernel_deb=$(fetch "$kernel") && break
+		fi
+		echo "make-test-guest: Debian $suite cannot be had:" >&2
+		grep '^[EW]:' "$cache/update.log" >&2 || true
+	done
+	[ -n "$kernel_deb" ] || die "no kernel"
+	# What runs beside our programs uses this machine's libraries, so it comes from its suite.
+	suite=$(own_suite)
+	use_suite "$suite" || die "Debian $suite cannot be had"
+	tools_deb=$(fetch libdrm-tests)
+	busybox_deb=$(fetch busybox-static)
+fi
+
+#
+# Root file system
+#
+root=$work/root
+mkdir -p "$root"/{bin,dev,etc,lib/modules,lib64,proc,run,sys,tmp}
+chmod 1777 "$root/tmp"
+
+mkdir "$work/packages"
+dpkg-deb -x "$busybox_deb" "$work/packages"
+dpkg-deb -x "$tools_deb" "$work/packages"
+busybox=$(find "$work/packages" -path '*bin/busybox' | head -n 1)
+modetest=$(find "$work/packages" -path '*bin/modetest' | head -n 1)
+install -m 755 "$busybox" "$root/bin/busybox"
+for applet in $("$busybox" --list); do
+	[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
+done
+ln -s bin "$root/sbin"
+
+programs=("$@")
+[ -z "$modetest" ] || programs+=("$modetest")
+for program in "${programs[@]}"; do
+	rm -f "$root/bin/$(basename "$program")"
+	install -m 755 "$program" "$root/bin/"
+done
+# Each library at the path where the loader looks for it: links are followed.
+while read -r lib; do
+	install -D -m 755 "$lib" "$root$lib"
+done < <(libraries "${programs[@]}")
+install -m 755 "$here/test-guest-init" "$root/init"
+
+#
+# Kernel and modules
+#
+dpkg-deb --fsys-tarfile "$kernel_deb" >"$work/kernel.tar"
+tar -tf "$work/kernel.tar" >"$work/kernel.list"
+image=$(grep '^\./boot/vmlinuz-' "$work/kernel.list" | head -n 1)
+[ -n "$image" ] || die "$kernel_deb holds no kernel"
+tar -xf "$work/kernel.tar" -C "$work" "$image"
+
+# A file is named with - or _ as its author liked; the kernel takes both for the same.
+add_module() {
+	local name=${1//_/-} member base
+	case " $seen " in *" $name "*) return ;; esac
+	seen="$seen $name"
+	member=$(grep -m 1 "/${name//-/[-_]}\.ko\(\.[a-z]*\)\?\$" "$work/kernel.list" || true)
+	[ -n "$member" ] || return 0
+	tar -xf "$work/kernel.tar" -C "$work" "$member"
+	base=${member##*/}
+	base=${base%%.*}
+	case $member in
+	*.xz) xz -dc "$work/$member" >"$root/lib/modules/$base.ko" ;;
+	*.zst) zstd -qdc "$work/$member" >"$root/lib/modules/$base.ko" ;;
+	*) cp "$work/$member" "$root/lib/modules/$base.ko" ;;
+	esac
+	local needs
+	needs=$(tr '\0' '\n' <"$root/lib/modules/$base.ko" | sed -n 's/^depends=//p' | head -n 1)
+	local need
+	for need in ${needs//,/ }; do
+		add_module "$need"
+	done
+	echo "$base" >>"$root/etc/modules"
+}
+
+seen=
+: >"$root/etc/modules"
+grep '/kernel/.*\.ko' "$work/kernel.list" >"$work/modules.list" || die "no modules in the kernel"
+mv "$work/modules.list" "$work/kernel.list"
+for module in $modules; do
+	add_module "$module"
+done
+
+#
+# The result. Not compressed: unpacking costs the emulated processor more than loading does.
+#
+(cd "$root" && find . -print0 | sort -z |
+	cpio --quiet -0 -o -H newc --owner=0:0 --reproducible) >"$work/initrd.img"
+mv "$work/initrd.img" "$out/initrd.img"
+mv "$work/$image" "$out/vmlinuz"
+{
+	echo "kernel: $(basename "$kernel_deb" .deb)"
+	echo "modules: $(tr '\n' ' ' <"$root/etc/modules")"
+	echo "programs: $(for p in "${programs[@]}"; do printf '%s ' "$(basename "$p")"; done)"
+} >"$out/about"
+echo "$inputs" >"$out/inputs"
+sed 's/^/make-test-guest: /' "$out/about"
