@@ -33,7 +33,7 @@ struct flipper {
 	struct config config;
 	struct card card;
 	int signals;
-	int uevents; /* -1: not wanted */
+	int uevents;                        /* -1: not wanted */
 	struct output outputs[OUTPUTS_MAX]; /* each ever started keeps its place and counts */
 	size_t n_outputs;
 	uint64_t start_ns, progress_ns;
@@ -237,9 +237,8 @@ static int update_output(struct flipper *f, const drmModeConnector *c, const cha
 		}
 	}
 	bool ended = f->config.frames && o->flips >= f->config.frames;
-	return connected && !o->running && !ended
-		? output_start(o, c, f->outputs, f->n_outputs)
-		: 0;
+	return connected && !o->running && !ended ? output_start(o, c, f->outputs, f->n_outputs)
+						  : 0;
 }
 
 /*
@@ -277,8 +276,8 @@ static int update_outputs(struct flipper *f) {
  */
 static int open_uevents(void) {
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
-	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-		NETLINK_KOBJECT_UEVENT);
+	int fd = socket(
+		AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
 	if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		return close_fd(fd);
 	}
@@ -295,7 +294,8 @@ static bool read_uevents(int fd) {
 	while ((n = recvfrom(fd, text, sizeof(text) - 1, 0, (struct sockaddr *)&from, &size)) > 0) {
 		text[n] = '\0';
 		/* Strings one after the other; only the kernel's own count. */
-		for (ssize_t at = 0; from.nl_pid == 0 && at < n; at += (ssize_t)strlen(text + at) + 1) {
+		for (ssize_t at = 0; from.nl_pid == 0 && at < n;
+			at += (ssize_t)strlen(text + at) + 1) {
 			drm = drm || strcmp(text + at, "SUBSYSTEM=drm") == 0;
 		}
 		size = sizeof(from);
@@ -304,8 +304,8 @@ static bool read_uevents(int fd) {
 	return drm || (n < 0 && errno == ENOBUFS);
 }
 
-static void handle_flip(int fd, unsigned sequence, unsigned sec, unsigned usec, unsigned crtc,
-	void *data) {
+static void handle_flip(
+	int fd, unsigned sequence, unsigned sec, unsigned usec, unsigned crtc, void *data) {
 	output_flipped(data);
 }
 
@@ -326,15 +326,16 @@ static int flip_due(struct flipper *f, uint64_t now, uint64_t *next) {
 		if (now >= o->next_ns) {
 			int r = output_show_next(o);
 			if (r < 0) {
-				(void)fprintf(stderr, "drm-flipper: %s: %s%s\n", o->name, strerror(-r),
+				(void)fprintf(stderr, "drm-flipper: %s: %s%s\n", o->name,
+					strerror(-r),
 					r == -EACCES || r == -EPERM ? " (not master, or the lease "
 								      "was revoked)"
 								    : "");
 				return r;
 			}
 			/* What was missed is not made up for. */
-			o->next_ns = now - o->next_ns > 2 * period ? now + period
-								   : o->next_ns + period;
+			o->next_ns =
+				now - o->next_ns > 2 * period ? now + period : o->next_ns + period;
 		}
 		if (!o->pending) {
 			*next = MIN(*next, o->next_ns);
@@ -429,7 +430,9 @@ static int run(struct flipper *f) {
 			next = MIN(next, f->progress_ns + NSEC_PER_SEC);
 		}
 		int r = flip_due(f, now, &next);
-		r = r == 0 ? wait_events(f, next) : r;
+		if (r == 0 && !finished(f)) {
+			r = wait_events(f, next);
+		}
 		if (r < 0) {
 			return r;
 		}
@@ -480,8 +483,8 @@ static int flip(struct flipper *f) {
 int main(int argc, char *argv[]) {
 	static struct flipper f;
 	int index;
-	f.config = (struct config){.lease_fd = -1, .rate = 60,
-		.show = {.pattern = PATTERN_BARS, .n_buffers = 2}};
+	f.config = (struct config){
+		.lease_fd = -1, .rate = 60, .show = {.pattern = PATTERN_BARS, .n_buffers = 2}};
 	f.config.show.layout = pixel_layout_from_string("XR24");
 	enum options_result parsed = options_parse(&program, argc, argv, &f.config, &index);
 	if (parsed != OPTIONS_RUN) {

@@ -127,8 +127,7 @@ static void draw_counter_row(const struct canvas *canvas, uint32_t y, uint32_t n
 
 /* On a picture that is too small for both rows to be whole there are none. */
 static void draw_counter(const struct canvas *canvas, uint32_t n, struct rect *damage) {
-	if (canvas->width < COUNTER_X + COUNTER_SIZE ||
-		canvas->height < 2 * (COUNTER_Y + SQUARE)) {
+	if (canvas->width < COUNTER_X + COUNTER_SIZE || canvas->height < 2 * (COUNTER_Y + SQUARE)) {
 		return;
 	}
 	uint32_t bottom = canvas->height - COUNTER_Y - SQUARE;
@@ -201,7 +200,8 @@ static void draw_card(const struct canvas *canvas) {
 		uint32_t x = i * w / 8, next = (i + 1) * w / 8;
 		uint8_t grey = (uint8_t)(i * 255 / 7);
 		fill(canvas, (struct rect){x, h / 8, next - x, h / 4}, palette[i]);
-		fill(canvas, (struct rect){x, h / 2, next - x, h / 8}, (struct rgb){grey, grey, grey});
+		fill(canvas, (struct rect){x, h / 2, next - x, h / 8},
+			(struct rgb){grey, grey, grey});
 	}
 	/* Text: a band of glyphs on paper, where an encoder has the hardest time. */
 	uint32_t columns = w / CELL_WIDTH, row = h * 11 / 16 / CELL_HEIGHT;

@@ -16,7 +16,7 @@
 
 /* A pixel format of 4 bytes: the bit at which each 8-bit channel begins in the 32-bit pixel. */
 struct pixel_layout {
-	uint32_t fourcc; /* DRM_FORMAT_… */
+	uint32_t fourcc;                 /* DRM_FORMAT_… */
 	uint8_t red, green, blue, alpha; /* alpha: where the byte to be filled with 0xff is */
 };
 

@@ -120,8 +120,9 @@ int card_list(const struct card *card) {
 		return r;
 	}
 	if (!card->master) {
-		(void)fprintf(stderr, "drm-flipper: another program holds the card: "
-				      "this is what it last saw\n");
+		(void)fprintf(stderr,
+			"drm-flipper: another program holds the card: "
+			"this is what it last saw\n");
 	}
 	for (int i = 0; i < res->count_connectors; i++) {
 		drmModeConnector *c = drmModeGetConnector(card->fd, res->connectors[i]);
@@ -183,8 +184,8 @@ static int buffer_init(struct buffer *b, int fd, uint32_t width, uint32_t height
 		r = -errno;
 	}
 	if (r == 0) {
-		b->map = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			(off_t)map.offset);
+		b->map = mmap(
+			NULL, b->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)map.offset);
 		r = b->map == MAP_FAILED ? -errno : 0;
 	}
 	if (r < 0) {
@@ -196,14 +197,13 @@ static int buffer_init(struct buffer *b, int fd, uint32_t width, uint32_t height
 }
 
 /* Brings the buffer to the frame; `*ret_damage` is what differs from what it showed. */
-static void buffer_draw(struct buffer *b, const struct show *show, uint32_t frame,
-	struct rect *ret_damage) {
+static void buffer_draw(
+	struct buffer *b, const struct show *show, uint32_t frame, struct rect *ret_damage) {
 	if (show->pattern == PATTERN_STATIC) {
 		frame = 0;
 	}
 	if (b->drawn) {
-		draw_advance(&b->canvas, show->pattern, show->counter, b->frame, frame,
-			ret_damage);
+		draw_advance(&b->canvas, show->pattern, show->counter, b->frame, frame, ret_damage);
 	} else {
 		draw_frame(&b->canvas, show->pattern, show->counter, frame);
 		*ret_damage = (struct rect){0, 0, b->canvas.width, b->canvas.height};
@@ -235,7 +235,8 @@ static const drmModeModeInfo *choose_mode(const struct show *show, const drmMode
 
 bool output_mode_changed(const struct output *o, const drmModeConnector *connector) {
 	const drmModeModeInfo *m = choose_mode(o->show, connector);
-	return m && (m->hdisplay != o->mode.hdisplay || m->vdisplay != o->mode.vdisplay ||
+	return m &&
+		(m->hdisplay != o->mode.hdisplay || m->vdisplay != o->mode.vdisplay ||
 			m->clock != o->mode.clock);
 }
 
@@ -292,11 +293,11 @@ static int check_format(int fd, int crtc_index, uint32_t fourcc, const char *nam
 				found = found || p->formats[k] == fourcc;
 			}
 			if (!found) {
-				(void)fprintf(stderr, "drm-flipper: %s: its plane offers only",
-					name);
+				(void)fprintf(
+					stderr, "drm-flipper: %s: its plane offers only", name);
 				for (uint32_t k = 0; k < p->count_formats; k++) {
-					(void)fprintf(stderr, " %.4s",
-						(const char *)&p->formats[k]);
+					(void)fprintf(
+						stderr, " %.4s", (const char *)&p->formats[k]);
 				}
 				(void)fprintf(stderr, "\n");
 				r = -ENOTSUP;
@@ -332,8 +333,8 @@ static int set_up(struct output *o) {
 	int fd = o->card->fd;
 	const struct show *show = o->show;
 	for (unsigned i = 0; i < show->n_buffers; i++) {
-		int r = buffer_init(&o->buffers[i], fd, o->mode.hdisplay, o->mode.vdisplay,
-			show->layout);
+		int r = buffer_init(
+			&o->buffers[i], fd, o->mode.hdisplay, o->mode.vdisplay, show->layout);
 		if (r < 0) {
 			return r;
 		}
@@ -341,8 +342,8 @@ static int set_up(struct output *o) {
 	struct rect damage;
 	buffer_draw(&o->buffers[0], show, o->frame, &damage);
 	o->current = 0;
-	if (drmModeSetCrtc(fd, o->crtc_id, o->buffers[0].fb_id, 0, 0, &o->connector_id, 1,
-		    &o->mode) < 0) {
+	if (drmModeSetCrtc(
+		    fd, o->crtc_id, o->buffers[0].fb_id, 0, 0, &o->connector_id, 1, &o->mode) < 0) {
 		return -errno;
 	}
 	o->running = true;
@@ -358,8 +359,7 @@ int output_start(struct output *o, const drmModeConnector *connector, const stru
 		return -ENOENT;
 	}
 	drmModeRes *res = drmModeGetResources(fd);
-	uint32_t crtc =
-		res ? choose_crtc(fd, res, connector, taken, n_taken, &index) : 0;
+	uint32_t crtc = res ? choose_crtc(fd, res, connector, taken, n_taken, &index) : 0;
 	drmModeFreeResources(res);
 	int r = crtc ? check_format(fd, index, o->show->layout->fourcc, o->name) : -EBUSY;
 	if (r == -ENOTSUP) {

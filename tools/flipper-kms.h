@@ -40,8 +40,8 @@ struct show {
 	enum pattern pattern;
 	bool counter;
 	bool cursor;
-	bool dirty;          /* one buffer, changes told by DIRTYFB instead of flips */
-	unsigned n_buffers;  /* 2 … BUFFERS_MAX; 1 with `dirty` */
+	bool dirty;                 /* one buffer, changes told by DIRTYFB instead of flips */
+	unsigned n_buffers;         /* 2 … BUFFERS_MAX; 1 with `dirty` */
 	uint32_t width, height, hz; /* mode; 0: preferred, any refresh */
 	const struct pixel_layout *layout;
 };
@@ -62,12 +62,12 @@ struct output {
 	uint32_t connector_id, crtc_id;
 	drmModeModeInfo mode;
 	struct buffer buffers[BUFFERS_MAX], cursor;
-	unsigned current;  /* buffer on screen, or on its way there */
-	bool running;      /* a mode is set */
-	bool pending;      /* the flip's event is still to come */
-	uint32_t frame;    /* number of the newest */
-	uint64_t flips;    /* done since the start, all modes together */
-	uint64_t running_ns; /* of earlier periods of running */
+	unsigned current;             /* buffer on screen, or on its way there */
+	bool running;                 /* a mode is set */
+	bool pending;                 /* the flip's event is still to come */
+	uint32_t frame;               /* number of the newest */
+	uint64_t flips;               /* done since the start, all modes together */
+	uint64_t running_ns;          /* of earlier periods of running */
 	uint64_t started_ns, next_ns; /* of this one; next: when the next flip is due */
 };
 

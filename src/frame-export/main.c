@@ -18,6 +18,7 @@
 #include <systemd/sd-event.h>
 
 #include "capture/capture.h"
+#include "capture/pattern.h"
 #include "device/device.h"
 #include "edid.h"
 #include "export-options.h"
@@ -38,8 +39,10 @@ struct exporter {
 	sd_event *loop;
 	struct server *server;
 	struct hotplug *hotplug; // NULL without --qmp
+	struct pattern *pattern; // NULL unless it is the source
 	struct capture *captures[SCANOUTS_MAX];
 
+	/* With the pattern as the source no front end is let in, and it only keeps the outputs. */
 	struct device *device;
 	sd_event *device_loop;
 	pthread_t device_thread;
@@ -60,6 +63,9 @@ static void raise_event(struct exporter *e, atomic_bool *which) {
 static void backend_set_viewers(void *data, uint32_t scanout, unsigned watching, unsigned ready) {
 	struct exporter *e = data;
 	capture_set_viewers(e->captures[scanout], watching, ready);
+	if (e->pattern) {
+		pattern_wake(e->pattern);
+	}
 }
 
 static void backend_request_idr(void *data, uint32_t scanout) {
@@ -72,42 +78,44 @@ static void backend_set_bitrate(void *data, uint32_t scanout, uint32_t bits_per_
 	capture_set_bitrate(e->captures[scanout], bits_per_second);
 }
 
-static void tell_guest(struct exporter *e, uint32_t scanout, const struct gpu_output *output) {
+/* Turns an output on, resizes it, or turns it off. */
+static int set_output(struct exporter *e, uint32_t scanout, const struct gpu_output *output) {
+	uint32_t width = output->enabled ? output->width : 0;
+	uint32_t height = output->enabled ? output->height : 0;
+	if (e->pattern) {
+		int r = pattern_set_output(e->pattern, scanout, width, height);
+		if (r < 0) {
+			return r;
+		}
+	} else if (!e->hotplug) {
+		return -EOPNOTSUPP;
+	}
+	/* Before the guest is made to ask. */
 	device_set_output(e->device, scanout, output);
-	hotplug_set_output(e->hotplug, scanout, output->enabled ? output->width : 0,
-		output->enabled ? output->height : 0);
+	if (e->hotplug) {
+		hotplug_set_output(e->hotplug, scanout, width, height);
+	}
 	server_post_scanout_state(e->server, scanout);
+	return 0;
 }
 
 static int backend_enable(
 	void *data, uint32_t scanout, uint32_t width, uint32_t height, uint32_t hz) {
-	struct exporter *e = data;
 	struct gpu_output output = {
 		.enabled = true,
 		.width = width ? width : DEFAULT_WIDTH,
 		.height = height ? height : DEFAULT_HEIGHT,
 		.refresh = hz ? hz : DEFAULT_REFRESH,
 	};
-	if (!e->hotplug) {
-		return -EOPNOTSUPP;
+	if (!edid_valid(
+		    &(struct edid_monitor){output.width, output.height, output.refresh, scanout})) {
+		return -EINVAL;
 	}
-	uint8_t edid[EDID_MAX_SIZE];
-	int r = edid_write(
-		&(struct edid_monitor){output.width, output.height, output.refresh, scanout}, edid);
-	if (r < 0) {
-		return r;
-	}
-	tell_guest(e, scanout, &output);
-	return 0;
+	return set_output(data, scanout, &output);
 }
 
 static int backend_disable(void *data, uint32_t scanout) {
-	struct exporter *e = data;
-	if (!e->hotplug) {
-		return -EOPNOTSUPP;
-	}
-	tell_guest(e, scanout, &(struct gpu_output){0});
-	return 0;
+	return set_output(data, scanout, &(struct gpu_output){0});
 }
 
 static void backend_get_state(void *data, uint32_t scanout, struct scanout_state *ret) {
@@ -239,7 +247,7 @@ static int create_captures(struct exporter *e) {
 			.post = handle_access_unit,
 			.post_data = e,
 			.done = device_done,
-			.settle = device_settle,
+			.settle = o->source == SOURCE_DEVICE ? device_settle : NULL,
 			.source_data = e->device,
 		};
 		int r = capture_create(&config, &e->captures[i]);
@@ -290,9 +298,25 @@ static int open_device(struct exporter *e) {
 }
 
 static int start_device(struct exporter *e) {
-	int r = -pthread_create(&e->device_thread, NULL, run_device, e);
-	e->device_running = r == 0;
+	int r = open_device(e);
+	if (r >= 0 && e->options.qmp_path) {
+		r = hotplug_create(
+			e->loop, e->options.qmp_path, e->options.max_outputs, &e->hotplug);
+	}
+	if (r >= 0) {
+		r = -pthread_create(&e->device_thread, NULL, run_device, e);
+		e->device_running = r == 0;
+	}
 	return r;
+}
+
+static int start_pattern(struct exporter *e) {
+	const struct export_options *o = &e->options;
+	for (unsigned i = 0; i < o->max_outputs; i++) {
+		device_set_output(e->device, i, &o->first);
+	}
+	return pattern_create(o->max_outputs, e->captures, o->first.width, o->first.height,
+		o->first.refresh, &e->pattern);
 }
 
 static int create_server(struct exporter *e) {
@@ -345,14 +369,7 @@ static int run(struct exporter *e) {
 		r = create_server(e);
 	}
 	if (r >= 0) {
-		r = open_device(e);
-	}
-	if (r >= 0 && e->options.qmp_path) {
-		r = hotplug_create(
-			e->loop, e->options.qmp_path, e->options.max_outputs, &e->hotplug);
-	}
-	if (r >= 0) {
-		r = start_device(e);
+		r = e->options.source == SOURCE_PATTERN ? start_pattern(e) : start_device(e);
 	}
 	if (r < 0) {
 		log_err_errno(r, "cannot start");
@@ -370,6 +387,7 @@ static void finish(struct exporter *e) {
 		(void)!write(e->device_stop_fd, &(uint64_t){1}, sizeof(uint64_t));
 		pthread_join(e->device_thread, NULL);
 	}
+	pattern_destroy(e->pattern);
 	for (unsigned i = 0; i < SCANOUTS_MAX; i++) {
 		capture_destroy(e->captures[i]);
 		e->captures[i] = NULL;

@@ -21,6 +21,9 @@
 /* Largest scanout side we take: 8K, as H.264 level 6.2 allows. */
 #define PICTURE_MAX_SIDE 8192u
 
+/* Most scanouts of a device: VIRTIO_GPU_MAX_SCANOUTS; virtio 1.2, 5.7.6.8. */
+#define SCANOUTS_MAX 16u
+
 struct rect {
 	uint32_t x, y, width, height;
 };

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -176,9 +175,14 @@ static void write_displayid(const struct timing *t, uint8_t *x) {
 	section[covered] = checksum(section, covered);
 }
 
+bool edid_valid(const struct edid_monitor *m) {
+	return m->width >= EDID_MIN_SIDE && m->width <= EDID_MAX_SIDE &&
+		m->height >= EDID_MIN_SIDE && m->height <= EDID_MAX_SIDE && m->refresh >= 1 &&
+		m->refresh <= EDID_MAX_REFRESH;
+}
+
 int edid_write(const struct edid_monitor *m, uint8_t edid[static EDID_MAX_SIZE]) {
-	if (m->width < EDID_MIN_SIDE || m->width > EDID_MAX_SIDE || m->height < EDID_MIN_SIDE ||
-		m->height > EDID_MAX_SIDE || m->refresh < 1 || m->refresh > EDID_MAX_REFRESH) {
+	if (!edid_valid(m)) {
 		return -EINVAL;
 	}
 	struct timing t = timing_of(m);

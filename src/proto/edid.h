@@ -7,6 +7,7 @@
 #ifndef HELIX_PROTO_EDID_H
 #define HELIX_PROTO_EDID_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ struct edid_monitor {
 	uint32_t refresh;       /* Hz, 1 … EDID_MAX_REFRESH */
 	uint32_t number;        /* of the scanout: in name and serial number */
 };
+
+/* Within the bounds above. */
+bool edid_valid(const struct edid_monitor *monitor);
 
 /* Writes one or two blocks and returns their size; -EINVAL for a monitor out of bounds. */
 int edid_write(const struct edid_monitor *monitor, uint8_t edid[static EDID_MAX_SIZE]);

@@ -39,8 +39,8 @@ static void send_all(struct agent_link *a, const void *data, size_t size) {
 	}
 }
 
-static void send_frame(struct agent_link *a, uint32_t type, uint32_t job, const void *payload,
-	size_t size) {
+static void send_frame(
+	struct agent_link *a, uint32_t type, uint32_t job, const void *payload, size_t size) {
 	uint8_t header[AGENT_HEADER_SIZE];
 	put_le32(header, (uint32_t)size);
 	put_le32(header + 4, type);
@@ -112,8 +112,8 @@ static void add_output(struct agent_job *job, const uint8_t *data, size_t size) 
 	job->output = output;
 }
 
-static void handle_frame(struct agent_link *a, uint32_t type, uint32_t id, const uint8_t *payload,
-	size_t size) {
+static void handle_frame(
+	struct agent_link *a, uint32_t type, uint32_t id, const uint8_t *payload, size_t size) {
 	struct agent_job *job = agent_link_job(a, id);
 	if (type == AGENT_HELLO && id == a->nonce) {
 		a->synced = true;

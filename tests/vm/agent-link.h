@@ -19,7 +19,7 @@ struct agent_job {
 };
 
 struct agent_link {
-	int fd; /* -1: not connected; owned */
+	int fd;         /* -1: not connected; owned */
 	bool synced;    /* the agent answered our SYNC */
 	bool in_frames; /* a marker was seen: what follows is frames */
 	uint32_t boots; /* counts HELLOs of newly started agents */

@@ -35,8 +35,7 @@ static _Noreturn void run_child(pid_t parent, int log, const char *const argv[])
 	_exit(127);
 }
 
-void process_start(struct process *p, const char *name, const char *log,
-	const char *const argv[]) {
+void process_start(struct process *p, const char *name, const char *log, const char *const argv[]) {
 	*p = (struct process){.name = name, .pidfd = -1};
 	(void)snprintf(p->log, sizeof(p->log), "%s", log);
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);

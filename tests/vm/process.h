@@ -19,8 +19,7 @@ struct process {
 };
 
 /* Starts argv[0], searched for in PATH; the log is appended to. Ends the test on failure. */
-void process_start(struct process *p, const char *name, const char *log,
-	const char *const argv[]);
+void process_start(struct process *p, const char *name, const char *log, const char *const argv[]);
 
 /* Waits for the end: its exit status, 128 + n after signal n; -ETIMEDOUT. */
 int process_wait(struct process *p, unsigned timeout_ms);

@@ -18,8 +18,8 @@
 #define QEMU_MAJOR_MIN 8 /* older ones refuse vhost-user-gpu without KVM */
 
 /* Kernel options that save boot time under emulation, and keep the text cursor from blinking. */
-#define KERNEL_OPTIONS                                                                             \
-	"console=ttyS0 quiet panic=-1 mitigations=off nowatchdog tsc=reliable no_timer_check "     \
+#define KERNEL_OPTIONS                                                                         \
+	"console=ttyS0 quiet panic=-1 mitigations=off nowatchdog tsc=reliable no_timer_check " \
 	"rcupdate.rcu_expedited=1 random.trust_cpu=on audit=0 vt.global_cursor_default=0"
 
 static const char *env_or(const char *name, const char *fallback) {
@@ -35,8 +35,9 @@ static const char *qemu_program(void) {
 }
 
 static const char *gpu_program(enum vm_gpu gpu) {
-	return gpu == VM_GPU_EXPORT ? env_or("HELIX_FRAME_EXPORT", "")
-				    : env_or("HELIX_VHOST_USER_GPU", "/usr/lib/qemu/vhost-user-gpu");
+	return gpu == VM_GPU_EXPORT
+		? env_or("HELIX_FRAME_EXPORT", "")
+		: env_or("HELIX_VHOST_USER_GPU", "/usr/lib/qemu/vhost-user-gpu");
 }
 
 void vm_require(enum vm_gpu gpu) {
@@ -90,8 +91,8 @@ static int listen_unix(const struct vm *vm, const char *name) {
 }
 
 static int accept_from_qemu(struct vm *vm, int listener) {
-	struct pollfd fds[2] = {{.fd = listener, .events = POLLIN},
-		{.fd = vm->qemu.pidfd, .events = POLLIN}};
+	struct pollfd fds[2] = {
+		{.fd = listener, .events = POLLIN}, {.fd = vm->qemu.pidfd, .events = POLLIN}};
 	check_int(poll(fds, 2, 30000), >, 0);
 	if (!fds[0].revents) {
 		char *log = process_log(&vm->qemu);
@@ -103,8 +104,8 @@ static int accept_from_qemu(struct vm *vm, int listener) {
 }
 
 static uint16_t free_port(void) {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(address);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	check(fd >= 0);
@@ -127,8 +128,8 @@ static void wait_socket(const struct vm *vm, struct process *p, const char *name
 	uint64_t deadline = now_ns() + 20 * NSEC_PER_SEC;
 	while (!socket_exists(vm, name)) {
 		char buffer[4096];
-		struct pollfd fds[2] = {{.fd = fd, .events = POLLIN},
-			{.fd = p->pidfd, .events = POLLIN}};
+		struct pollfd fds[2] = {
+			{.fd = fd, .events = POLLIN}, {.fd = p->pidfd, .events = POLLIN}};
 		int n = poll(fds, 2, ms_until(deadline));
 		if (n == 0 || fds[1].revents) {
 			char *log = process_log(p);
@@ -168,7 +169,7 @@ void vm_start_gpu(struct vm *vm) {
 		argv[n++] = "--socket-path";
 		argv[n++] = socket;
 	} else {
-		const char *const fixed[] = {"--socket", socket, "--qmp", qmp, "--listen",
+		const char *const fixed[] = {"--socket-path", socket, "--qmp", qmp, "--listen",
 			vm->address, "--max-outputs", outputs};
 		for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
 			argv[n++] = fixed[i];
@@ -185,7 +186,8 @@ void vm_start_gpu(struct vm *vm) {
 
 void vm_start_qemu(struct vm *vm) {
 	const char *guest = getenv("HELIX_TEST_GUEST");
-	char kernel[512], initrd[512], gpu_socket[160], device[128], qmp_gpu[160], qmp[160], agent[160];
+	char kernel[512], initrd[512], gpu_socket[160], device[128], qmp_gpu[160], qmp[160],
+		agent[160];
 	(void)snprintf(kernel, sizeof(kernel), "%s/vmlinuz", guest);
 	(void)snprintf(initrd, sizeof(initrd), "%s/initrd.img", guest);
 	(void)snprintf(gpu_socket, sizeof(gpu_socket), "socket,id=gpu,path=%s/gpu.sock", vm->dir);
@@ -193,8 +195,7 @@ void vm_start_qemu(struct vm *vm) {
 	(void)snprintf(qmp, sizeof(qmp), "socket,id=qmp,path=%s/qmp.sock", vm->dir);
 	(void)snprintf(agent, sizeof(agent), "socket,id=agent,path=%s/agent.sock", vm->dir);
 	(void)snprintf(device, sizeof(device), "%s,id=gpu0,max_outputs=%u",
-		vm->config.gpu == VM_GPU_QEMU ? "virtio-gpu-pci"
-					      : "vhost-user-gpu-pci,chardev=gpu",
+		vm->config.gpu == VM_GPU_QEMU ? "virtio-gpu-pci" : "vhost-user-gpu-pci,chardev=gpu",
 		vm->config.outputs);
 	bool own = vm->config.gpu == VM_GPU_QEMU;
 	/* clang-format off */
@@ -485,8 +486,8 @@ static json_t *execute(struct vm *vm, const char *command, json_t *arguments, in
 	json_t *result = json_object_get(vm->qmp_reply, "return");
 	if (!result) {
 		fail("%s: %s", command,
-			json_string_value(json_object_get(
-				json_object_get(vm->qmp_reply, "error"), "desc")));
+			json_string_value(
+				json_object_get(json_object_get(vm->qmp_reply, "error"), "desc")));
 	}
 	return json_incref(result);
 }

@@ -37,18 +37,18 @@ struct vm_config {
 
 struct vm {
 	struct vm_config config;
-	char dir[64];              /* sockets and logs */
-	struct process qemu, gpu;  /* gpu: not with VM_GPU_QEMU */
+	char dir[64];             /* sockets and logs */
+	struct process qemu, gpu; /* gpu: not with VM_GPU_QEMU */
 	struct agent_link agent;
 	int agent_listener, qmp_listener, qmp_fd;
 	char qmp_input[65536];
 	size_t qmp_used;
-	json_t *qmp_reply;         /* the last "return" or "error" object; may be NULL */
-	json_t *events;            /* array of those not yet looked at */
+	json_t *qmp_reply; /* the last "return" or "error" object; may be NULL */
+	json_t *events;    /* array of those not yet looked at */
 	uint32_t boots_seen;
-	uint16_t port;             /* HXFR, on 127.0.0.1 */
-	char address[32];          /* "127.0.0.1:PORT" */
-	char *output;              /* of the last vm_run */
+	uint16_t port;    /* HXFR, on 127.0.0.1 */
+	char address[32]; /* "127.0.0.1:PORT" */
+	char *output;     /* of the last vm_run */
 };
 
 /* Skips the test if a program, the guest or QEMU's version does not do. */

@@ -240,16 +240,14 @@ static int ensure_encoder(struct capture *c) {
 /* True if what was read may go out; else the damage is back in the mailbox. */
 static bool convert(struct capture *c, const struct take *t) {
 	uint64_t start = thread_cpu_ns();
-	bool insist = c->torn >= TORN_MAX;
+	bool insist = c->torn >= TORN_MAX || !c->config.settle;
 	int r = converter_update(c->converter, c->picture, t->surface, &t->viewport, &t->damage,
 		insist ? NULL : &c->switches, t->switches);
 	count(&c->counters.convert_ns, thread_cpu_ns() - start);
 
 	bool torn = r == -ECANCELED;
 	if (r >= 0 && !insist) {
-		if (c->config.settle) {
-			c->config.settle(c->config.source_data);
-		}
+		c->config.settle(c->config.source_data);
 		torn = atomic_load(&c->switches) != t->switches;
 	}
 	if (!torn) {
@@ -499,6 +497,13 @@ void capture_set_viewers(struct capture *c, unsigned watching, unsigned ready) {
 	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
 	report_done(c, token);
+}
+
+bool capture_wanted(struct capture *c) {
+	pthread_mutex_lock(&c->lock);
+	bool wanted = c->ready > 0;
+	pthread_mutex_unlock(&c->lock);
+	return wanted;
 }
 
 void capture_request_idr(struct capture *c) {

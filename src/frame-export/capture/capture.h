@@ -35,8 +35,11 @@ struct capture_config {
 	 * have been taken, or will not be.
 	 */
 	void (*done)(void *data, uint64_t token);
-	/* On the encoder thread: returns once the source told of all flips that happened so far. */
-	void (*settle)(void *data); // may be NULL
+	/*
+	 * On the encoder thread: returns once the source told of all flips that happened so far. NULL
+	 * if the source never draws into a surface that is referenced: then nothing can be torn.
+	 */
+	void (*settle)(void *data);
 	void *source_data;
 };
 
@@ -69,6 +72,8 @@ void capture_blank(struct capture *c);
 /* The viewers' side; see struct server_backend. */
 void capture_set_viewers(struct capture *c, unsigned watching, unsigned ready);
 void capture_request_idr(struct capture *c);
+/* Somebody would see the next flip. */
+bool capture_wanted(struct capture *c);
 void capture_set_bitrate(struct capture *c, uint32_t bits_per_second);
 
 void capture_get_stats(const struct capture *c, struct capture_stats *ret);

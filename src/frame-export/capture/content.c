@@ -274,6 +274,7 @@ void content_line(uint32_t seed, char *buf, size_t size) {
 
 void content_page(const struct canvas *c, struct rect r, uint32_t seed, uint32_t fg, uint32_t bg) {
 	char line[256];
+	r = clip(c, r);
 	size_t columns = MIN(r.width / GLYPH_WIDTH, (uint32_t)sizeof(line) - 1);
 	canvas_fill(c, r, bg);
 	for (uint32_t y = 0; y + GLYPH_HEIGHT <= r.height; y += GLYPH_HEIGHT) {
@@ -314,11 +315,10 @@ void content_desktop(const struct canvas *c, uint32_t seed) {
 		canvas_text(c, icon.x, icon.y + 52, "Folder", 0xffffff, 0x305068);
 	}
 	struct rect terminal = {c->width / 12, c->height / 8, c->width / 2, c->height / 2};
-	canvas_fill(c, terminal, 0x404048);
-	content_page(c,
-		(struct rect){
-			terminal.x + 2, terminal.y + 2, terminal.width - 4, terminal.height - 4},
-		seed, 0xc8e0c8, 0x101418);
+	canvas_fill(c, terminal, 0x101418);
+	struct rect lines = {terminal.x + 4, terminal.y + 4, terminal.width, terminal.height};
+	lines = rect_intersect(&lines, &terminal);
+	content_page(c, lines, seed, 0xc8e0c8, 0x101418);
 	struct rect editor = {
 		c->width / 2 - c->width / 16, c->height / 3, c->width / 2, c->height / 2};
 	content_window(c, editor, "editor - notes.txt", seed + 1000);

@@ -49,7 +49,7 @@ struct encoder_x264 {
 	uint8_t refined_qp;
 	bool started;         /* a first picture was written */
 	uint32_t last_update; /* of the picture, that was written last */
-	int64_t last_pts_us;
+	int64_t n_written; /* pictures; x264 wants a time that goes up */
 	uint8_t *dirty;   /* of each macroblock: changed since last_update */
 	uint8_t *mb_info; /* the same, as x264 wants it */
 	uint8_t *mb_qp;   /* quantiser that its content was written with */
@@ -102,9 +102,8 @@ static int open_x264(struct encoder_x264 *e) {
 	uint32_t fps = c->fps > 0 ? c->fps : 60;
 	p.i_fps_num = MAX(1u, MIN(fps, LEVEL_MAX_MBPS / e->n_mbs));
 	p.i_fps_den = 1;
-	p.b_vfr_input = 1;
-	p.i_timebase_num = 1;
-	p.i_timebase_den = 1000000;
+	/* Pictures come when they come, but told so x264 would wait for the next to know how long. */
+	p.b_vfr_input = 0;
 
 	p.i_keyint_max = X264_KEYINT_MAX_INFINITE;
 	p.i_scenecut_threshold = 0;
@@ -158,7 +157,6 @@ static int encoder_x264_create(const struct encoder_config *config, struct encod
 	e->mb_height = DIV_ROUND_UP(config->height, MB_SIZE);
 	e->n_mbs = e->mb_width * e->mb_height;
 	e->refined_qp = MIN(config->quality, ENCODER_QUALITY_REFINED);
-	e->last_pts_us = -1;
 	e->dirty = calloc(e->n_mbs, 1);
 	e->mb_info = calloc(e->n_mbs, 1);
 	e->mb_qp = calloc(e->n_mbs, 1);
@@ -270,8 +268,7 @@ static int run_x264(struct encoder_x264 *e, const struct encode_request *request
 	x264_picture_init(&in);
 	in.i_type = idr ? X264_TYPE_IDR : X264_TYPE_P;
 	in.i_qpplus1 = qp + 1;
-	/* Microseconds of two pictures may be the same; they must not be for x264. */
-	in.i_pts = MAX((int64_t)(request->pts_ns / NSEC_PER_USEC), e->last_pts_us + 1);
+	in.i_pts = e->n_written;
 	in.img.i_csp = X264_CSP_NV12;
 	in.img.i_plane = 2;
 	in.img.plane[0] = p->y;
@@ -287,7 +284,7 @@ static int run_x264(struct encoder_x264 *e, const struct encode_request *request
 		x264_encoder_delayed_frames(e->x264) != 0) {
 		return -EIO;
 	}
-	e->last_pts_us = in.i_pts;
+	e->n_written++;
 
 	struct access_unit *au = access_unit_create(copy_nals(nals, n_nals, NULL));
 	if (!au) {

@@ -15,8 +15,6 @@
 
 LOG_MODULE("server");
 
-/* Connections that neither subscribe nor send a whole message are closed after this. */
-#define SILENCE_NS (60 * NSEC_PER_SEC)
 /* A peer that takes nothing of what is sent, or does not answer keepalive probes, for so long. */
 #define TCP_GIVE_UP_MS      60000
 #define TCP_KEEPALIVE_IDLE  20 /* seconds */
@@ -63,7 +61,8 @@ void client_fail(struct client *c, int error, const char *why) {
 }
 
 static void watch_silence(struct client *c) {
-	(void)sd_event_source_set_time(c->timer, (c->active_ns + SILENCE_NS) / NSEC_PER_USEC);
+	(void)sd_event_source_set_time(
+		c->timer, (c->active_ns + c->server->silence_ns) / NSEC_PER_USEC);
 	(void)sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
 
@@ -71,7 +70,7 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 	struct client *c = data;
 	if (c->channel) {
 		client_end_rest(c);
-	} else if (now_ns() - c->active_ns < SILENCE_NS) {
+	} else if (now_ns() - c->active_ns < c->server->silence_ns) {
 		watch_silence(c);
 	} else {
 		client_fail(c, -ETIMEDOUT, "silent and not subscribed");
@@ -407,7 +406,7 @@ int client_create(struct server *server, int fd, const char *peer, struct client
 	int r = sd_event_add_io(server->loop, &c->io, fd, EPOLLIN, handle_io, c);
 	if (r >= 0) {
 		r = sd_event_add_time(server->loop, &c->timer, CLOCK_MONOTONIC,
-			(c->active_ns + SILENCE_NS) / NSEC_PER_USEC, 0, handle_timer, c);
+			(c->active_ns + c->server->silence_ns) / NSEC_PER_USEC, 0, handle_timer, c);
 	}
 	if (r < 0) {
 		client_destroy(c);

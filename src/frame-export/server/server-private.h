@@ -17,7 +17,8 @@ struct server {
 	unsigned max_clients;
 	unsigned n_scanouts;
 	uint64_t queue_ns;
-	uint64_t id; /* HELLO_RESP's server_id */
+	uint64_t silence_ns; /* unsubscribed connections without a message are closed after this */
+	uint64_t id;         /* HELLO_RESP's server_id */
 
 	int listen_fd;
 	uint16_t port;

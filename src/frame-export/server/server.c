@@ -14,6 +14,8 @@
 LOG_MODULE("server");
 
 #define BACKLOG 128
+/* Connections that neither subscribe nor send a whole message are closed after this. */
+#define SILENCE_NS (60 * NSEC_PER_SEC)
 /* Connections accepted before the loop goes on with something else. */
 #define ACCEPT_BATCH 16
 /* Pause after accept failed for want of descriptors or memory. */
@@ -228,6 +230,7 @@ int server_create(sd_event *loop, const struct server_config *config,
 	s->max_clients = config->max_clients;
 	s->n_scanouts = config->n_scanouts;
 	s->queue_ns = config->queue_ms * NSEC_PER_MSEC;
+	s->silence_ns = SILENCE_NS;
 	s->id = (uint64_t)started.tv_sec * NSEC_PER_SEC + (uint64_t)started.tv_nsec;
 	s->listen_fd = -1;
 	list_init(&s->clients);

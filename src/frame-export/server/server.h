@@ -11,8 +11,6 @@
 
 #include "picture.h"
 
-#define SCANOUTS_MAX 16u /* VIRTIO_GPU_MAX_SCANOUTS; virtio 1.2, 5.7.6.8 */
-
 struct server;
 
 struct server_config {

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "picture.h"
+#include "test.h"
+
+static bool rect_is(struct rect r, uint32_t x, uint32_t y, uint32_t width, uint32_t height) {
+	return r.x == x && r.y == y && r.width == width && r.height == height;
+}
+
+TEST(rect_intersect)
+{
+	struct rect a = {10, 20, 30, 40}, b = {35, 0, 100, 30}, c = {40, 20, 5, 5};
+	check(rect_is(rect_intersect(&a, &b), 35, 20, 5, 10));
+	check(rect_is(rect_intersect(&b, &a), 35, 20, 5, 10));
+	check(rect_empty(&(struct rect){0}));
+	struct rect touching = rect_intersect(&a, &c);
+	check(rect_empty(&touching));
+}
+
+TEST(rect_union)
+{
+	struct rect a = {10, 20, 30, 40}, b = {35, 0, 100, 30}, none = {7, 7, 0, 3};
+	check(rect_is(rect_union(&a, &b), 10, 0, 125, 60));
+	check(rect_is(rect_union(&a, &none), 10, 20, 30, 40));
+	check(rect_is(rect_union(&none, &b), 35, 0, 100, 30));
+}
+
+TEST(create_rounds_up)
+{
+	static const uint32_t sizes[][4] = {
+		{1, 1, 1, 1}, {639, 479, 40, 30}, {1366, 768, 86, 48}, {1920, 1080, 120, 68}};
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct picture *p = picture_create(sizes[i][0], sizes[i][1]);
+		check(p != NULL);
+		check_int(p->width, ==, (sizes[i][0] + 1) / 2 * 2);
+		check_int(p->height, ==, (sizes[i][1] + 1) / 2 * 2);
+		check_int(p->mb_width, ==, sizes[i][2]);
+		check_int(p->mb_height, ==, sizes[i][3]);
+		check_int(p->stride % 64, ==, 0);
+		check_int(p->stride, >=, p->mb_width * MB_SIZE);
+		check_int((uintptr_t)p->y % 64, ==, 0);
+		check_int((uintptr_t)p->uv % 64, ==, 0);
+		/* Black, to the last byte of the coded area. */
+		size_t rows = (size_t)p->mb_height * MB_SIZE;
+		check_int(p->y[0], ==, 16);
+		check_int(p->y[rows * p->stride - 1], ==, 16);
+		check_int(p->uv[rows / 2 * p->stride - 1], ==, 128);
+		picture_destroy(p);
+	}
+}
+
+TEST(create_refuses)
+{
+	static const uint32_t sizes[][2] = {{0, 1}, {1, 0}, {8193, 16}, {16, 8193}, {~0u, ~0u}};
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		errno = 0;
+		check(picture_create(sizes[i][0], sizes[i][1]) == NULL);
+		check_int(errno, ==, EINVAL);
+	}
+	picture_destroy(NULL);
+}
+
+TEST(dirty_since)
+{
+	struct picture *p = picture_create(100, 60); /* 7×4 macroblocks */
+	uint8_t dirty[28];
+	struct rect bounds;
+	check_int(picture_dirty_since(p, 0, dirty, &bounds), ==, 28);
+	check(rect_is(bounds, 0, 0, 100, 60));
+	check_int(picture_dirty_since(p, 1, dirty, &bounds), ==, 0);
+	check(rect_empty(&bounds));
+
+	p->update = 5;
+	p->mb_update[1 * 7 + 2] = 4;
+	p->mb_update[3 * 7 + 6] = 5;
+	check_int(picture_dirty_since(p, 3, dirty, &bounds), ==, 2);
+	check_int(dirty[9], ==, 1);
+	check_int(dirty[27], ==, 1);
+	check_int(dirty[10], ==, 0);
+	/* Bounds end with the picture, not with its last macroblock. */
+	check(rect_is(bounds, 32, 16, 68, 44));
+	check_int(picture_dirty_since(p, 4, dirty, NULL), ==, 1);
+	check_int(dirty[9], ==, 0);
+	picture_destroy(p);
+}
+
+TEST(access_unit_references)
+{
+	struct access_unit *au = access_unit_create(1000);
+	check(au != NULL);
+	check_int(au->size, ==, 1000);
+	check_int(au->sequence, ==, 0);
+	check(access_unit_ref(au) == au);
+	access_unit_unref(au);
+	memset(au->data, 0xff, au->size); /* still ours; the sanitizer would say */
+	access_unit_unref(au);
+	access_unit_unref(NULL);
+}
