@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -74,7 +75,8 @@ static _Noreturn void run_child(const struct exporter *e, const char *notify,
 	}
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)setenv("NOTIFY_SOCKET", notify, 1);
-	if (freopen(e->log_path, "we", stderr)) {
+	int log = open(e->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (log >= 0 && dup2(log, STDERR_FILENO) >= 0) {
 		(void)execv(program, (char *const *)(uintptr_t)args);
 	}
 	_exit(127);

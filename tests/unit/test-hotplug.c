@@ -42,17 +42,23 @@ static void handle_link(bool up, void *data) {
 /* One for each test process: what a test leaves behind ends with it. */
 static struct bed bed;
 
+/* `name` in directory `dir`, or the test is over. */
+static void make_path(char *ret, size_t size, const char *dir, const char *name) {
+	int n = snprintf(ret, size, "%s/%s", dir, name);
+	check(n > 0 && (size_t)n < size);
+}
+
 static struct bed *setup(void) {
 	struct bed *b = &bed;
 	const char *tmp = getenv("TMPDIR");
-	(void)snprintf(b->dir, sizeof(b->dir), "%.40s/hotplug-XXXXXX", tmp ? tmp : "/tmp");
+	make_path(b->dir, sizeof(b->dir), tmp ? tmp : "/tmp", "hotplug-XXXXXX");
 	check(mkdtemp(b->dir));
 	check_ok(sd_event_new(&b->loop));
 	b->fake.loop = b->loop;
 	b->fake.consoles = consoles;
 	b->fake.n_consoles = ARRAY_SIZE(consoles);
 	b->fake.listen_fd = b->fake.qmp_fd = b->fake.passed_fd = -1;
-	(void)snprintf(b->fake.path, sizeof(b->fake.path), "%s/qmp", b->dir);
+	make_path(b->fake.path, sizeof(b->fake.path), b->dir, "qmp");
 	check_ok(hotplug_create(b->loop, b->fake.path, N, &b->hotplug));
 	hotplug_set_link_handler(b->hotplug, handle_link, b);
 	return b;
@@ -281,8 +287,8 @@ TEST(a_directory_that_comes_late_is_found)
 	struct bed *b = setup();
 	hotplug_destroy(b->hotplug);
 	char dir[80];
-	(void)snprintf(dir, sizeof(dir), "%s/later", b->dir);
-	(void)snprintf(b->fake.path, sizeof(b->fake.path), "%s/qmp", dir);
+	make_path(dir, sizeof(dir), b->dir, "later");
+	make_path(b->fake.path, sizeof(b->fake.path), dir, "qmp");
 	check_ok(hotplug_create(b->loop, b->fake.path, N, &b->hotplug));
 	hotplug_set_link_handler(b->hotplug, handle_link, b);
 	run_for(b, 50);

@@ -116,9 +116,10 @@ static void handle_frame(
 	struct agent_link *a, uint32_t type, uint32_t id, const uint8_t *payload, size_t size) {
 	struct agent_job *job = agent_link_job(a, id);
 	if (type == AGENT_HELLO && id == a->nonce) {
+		(void)snprintf(
+			a->boot_id, sizeof(a->boot_id), "%.*s", (int)size, (const char *)payload);
 		a->synced = true;
 	} else if (type == AGENT_HELLO && id == 0) {
-		a->boots++;
 		send_sync(a);
 	} else if ((type == AGENT_OUTPUT || type == AGENT_ERROR) && job) {
 		add_output(job, payload, size);

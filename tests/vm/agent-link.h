@@ -19,10 +19,10 @@ struct agent_job {
 };
 
 struct agent_link {
-	int fd;         /* -1: not connected; owned */
-	bool synced;    /* the agent answered our SYNC */
-	bool in_frames; /* a marker was seen: what follows is frames */
-	uint32_t boots; /* counts HELLOs of newly started agents */
+	int fd;           /* -1: not connected; owned */
+	bool synced;      /* the agent answered our SYNC */
+	bool in_frames;   /* a marker was seen: what follows is frames */
+	char boot_id[64]; /* of the guest's kernel; once synced */
 	uint32_t nonce, next_id;
 	struct agent_job jobs[AGENT_JOBS_MAX];
 	size_t used;

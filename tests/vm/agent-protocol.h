@@ -8,7 +8,7 @@
  * what was under way; so a conversation begins with AGENT_MARKER, which both ends look for before
  * anything else in what they have not parsed yet:
  *
- *   guest   AGENT_MARKER  HELLO(nonce 0)     whenever the agent starts
+ *   guest   AGENT_MARKER  HELLO(nonce 0)     when the agent starts, or loses a host
  *   host    AGENT_MARKER  SYNC(nonce)        on connecting, and on a HELLO that is not its own
  *   guest   AGENT_MARKER  HELLO(nonce)       jobs of an earlier conversation are killed
  */
@@ -33,7 +33,7 @@ enum agent_frame {
 	AGENT_RUN,      /* payload: a command for sh -c; job: any number that is not in use */
 	AGENT_SIGNAL,   /* payload: u32 signal, for the job's process group */
 	/* guest to host */
-	AGENT_HELLO = 16, /* job: nonce; payload: text for the log */
+	AGENT_HELLO = 16, /* job: nonce; payload: the boot's id, another one after each reset */
 	AGENT_OUTPUT,     /* payload: bytes of the job's standard output */
 	AGENT_ERROR,      /* payload: bytes of its standard error */
 	AGENT_EXIT,       /* payload: u32 exit status, 128 + n after signal n. Last of its job. */

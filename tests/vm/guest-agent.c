@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "agent-protocol.h"
@@ -60,13 +59,19 @@ static void send_frame(uint32_t type, uint32_t id, const void *payload, size_t s
 	}
 }
 
+static void read_line(const char *path, char *ret, size_t size) {
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, ret, size - 1) : 0;
+	ret[n > 0 ? n : 0] = '\0';
+	ret[strcspn(ret, "\n")] = '\0';
+	(void)close_fd(fd);
+}
+
 static void send_hello(uint32_t nonce) {
-	struct utsname name;
-	char text[256];
-	(void)uname(&name);
-	int n = snprintf(text, sizeof(text), "%s %s %s", name.sysname, name.release, name.machine);
+	char boot_id[64];
+	read_line("/proc/sys/kernel/random/boot_id", boot_id, sizeof(boot_id));
 	(void)write_all(agent.port, AGENT_MARKER, AGENT_MARKER_SIZE);
-	send_frame(AGENT_HELLO, nonce, text, (size_t)n);
+	send_frame(AGENT_HELLO, nonce, boot_id, strlen(boot_id));
 }
 
 /* Passes on what one pipe of the job holds now; closes it at its end. */
@@ -240,16 +245,9 @@ static int open_port(void) {
 	DIR *dir = opendir("/sys/class/virtio-ports");
 	int fd = -1;
 	for (struct dirent *e; dir && fd < 0 && (e = readdir(dir));) {
-		char path[512], name[64] = "";
+		char path[512], name[64];
 		(void)snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", e->d_name);
-		int name_fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (name_fd < 0) {
-			continue;
-		}
-		ssize_t n = read(name_fd, name, sizeof(name) - 1);
-		(void)close_fd(name_fd);
-		name[n > 0 ? n : 0] = '\0';
-		name[strcspn(name, "\n")] = '\0';
+		read_line(path, name, sizeof(name));
 		if (strcmp(name, AGENT_PORT_NAME) == 0) {
 			(void)snprintf(path, sizeof(path), "/dev/%s", e->d_name);
 			fd = open(path, O_RDWR | O_CLOEXEC);
@@ -302,10 +300,11 @@ int main(void) {
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	agent.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	agent.port = open_port();
+	/* For the console's log: how far a boot came. */
+	(void)fprintf(stderr, "guest-agent: %s\n",
+		agent.port < 0 ? "there is no port " AGENT_PORT_NAME : "ready");
 	if (agent.port >= 0) {
 		send_hello(0);
-	} else {
-		(void)fprintf(stderr, "guest-agent: no port " AGENT_PORT_NAME "\n");
 	}
 	serve();
 }

@@ -123,16 +123,22 @@ static bool take_event(struct bed *b) {
 	return event;
 }
 
+/* `name` in directory `dir`, or the test is over. */
+static void make_path(char *ret, size_t size, const char *dir, const char *name) {
+	int n = snprintf(ret, size, "%s/%s", dir, name);
+	check(n > 0 && (size_t)n < size);
+}
+
 static struct bed *setup(void) {
 	struct bed *b = &bed;
 	const char *tmp = getenv("TMPDIR");
 	if (system("qemu-system-x86_64 -display help 2>&1 | grep -q '^dbus$'") != 0) {
 		skip("no qemu-system-x86_64 with the D-Bus display");
 	}
-	(void)snprintf(b->dir, sizeof(b->dir), "%.40s/hotplug-XXXXXX", tmp ? tmp : "/tmp");
+	make_path(b->dir, sizeof(b->dir), tmp ? tmp : "/tmp", "hotplug-XXXXXX");
 	check(mkdtemp(b->dir));
-	(void)snprintf(b->qmp, sizeof(b->qmp), "%s/qmp", b->dir);
-	(void)snprintf(b->qtest, sizeof(b->qtest), "%s/qtest", b->dir);
+	make_path(b->qmp, sizeof(b->qmp), b->dir, "qmp");
+	make_path(b->qtest, sizeof(b->qtest), b->dir, "qtest");
 	check_ok(sd_event_new(&b->loop));
 	check_ok(hotplug_create(b->loop, b->qmp, N_OUTPUTS, &b->hotplug));
 	hotplug_set_link_handler(b->hotplug, handle_link, b);

@@ -52,7 +52,8 @@ static int flips_of(const char *output, const char *name) {
 	const char *line = strstr(output, name);
 	int flips;
 	while (line) {
-		if (sscanf(line + strlen(name), ": %d flips", &flips) == 1) {
+		int end = 0;
+		if (sscanf(line + strlen(name), ": %d flips%n", &flips, &end) == 1 && end > 0) {
 			return flips;
 		}
 		line = strstr(line + 1, name);

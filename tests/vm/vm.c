@@ -329,10 +329,10 @@ static void pump(struct vm *vm, uint64_t deadline, const char *what) {
 
 void vm_wait_boot(struct vm *vm, unsigned timeout_s) {
 	uint64_t deadline = now_ns() + timeout_s * NSEC_PER_SEC;
-	while (!vm->agent.synced || vm->agent.boots == vm->boots_seen) {
+	while (!vm->agent.synced || strcmp(vm->agent.boot_id, vm->boot_id) == 0) {
 		pump(vm, deadline, "boot of the guest");
 	}
-	vm->boots_seen = vm->agent.boots;
+	(void)snprintf(vm->boot_id, sizeof(vm->boot_id), "%s", vm->agent.boot_id);
 }
 
 /*

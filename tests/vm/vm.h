@@ -45,10 +45,10 @@ struct vm {
 	size_t qmp_used;
 	json_t *qmp_reply; /* the last "return" or "error" object; may be NULL */
 	json_t *events;    /* array of those not yet looked at */
-	uint32_t boots_seen;
-	uint16_t port;    /* HXFR, on 127.0.0.1 */
-	char address[32]; /* "127.0.0.1:PORT" */
-	char *output;     /* of the last vm_run */
+	char boot_id[64];  /* of the last boot waited for */
+	uint16_t port;     /* HXFR, on 127.0.0.1 */
+	char address[32];  /* "127.0.0.1:PORT" */
+	char *output;      /* of the last vm_run */
 };
 
 /* Skips the test if a program, the guest or QEMU's version does not do. */

@@ -218,7 +218,12 @@ static int handle_listen(sd_event_source *source, int listen_fd, uint32_t revent
 
 static int listen_on(struct device *d, int fd) {
 	d->listen_fd = fd;
-	return sd_event_add_io(d->loop, &d->listen_source, fd, EPOLLIN, handle_listen, d);
+	int r = sd_event_add_io(d->loop, &d->listen_source, fd, EPOLLIN, handle_listen, d);
+	if (r < 0) {
+		return r;
+	}
+	/* The end of a front end is seen before the connection of the next, however close. */
+	return sd_event_source_set_priority(d->listen_source, SD_EVENT_PRIORITY_IDLE);
 }
 
 /* A socket that nobody listens on any more is a leftover; anything else is not ours to remove. */

@@ -93,8 +93,10 @@ static int handle_kick(sd_event_source *source, int fd, uint32_t revents, void *
 	struct vhost *v = data;
 	uint64_t value;
 	(void)revents;
-	if (read(fd, &value, sizeof(value)) == 0) {
-		/* Not an eventfd, and at its end: it would be readable for ever. */
+	ssize_t n = read(fd, &value, sizeof(value));
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		/* Not an eventfd: it would be readable for ever. */
+		log_warn("the kick fd of a ring is of no use; it is not looked at again");
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
 	for (unsigned i = 0; i < GPU_N_QUEUES; i++) {

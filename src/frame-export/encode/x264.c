@@ -40,6 +40,8 @@
 #define REFINE_STEP 6u /* quantiser steps of one pass over much of a screen: half the step size */
 /* Up to a 32nd of the screen is "little": refined in one pass, or written refined at once. */
 #define LITTLE_SHIFT 5
+/* From a 16th on, what changed may have moved. */
+#define MOTION_SHIFT 4
 
 struct encoder_x264 {
 	struct encoder base;
@@ -49,10 +51,10 @@ struct encoder_x264 {
 	uint8_t refined_qp;
 	bool started;         /* a first picture was written */
 	uint32_t last_update; /* of the picture, that was written last */
-	int64_t n_written; /* pictures; x264 wants a time that goes up */
-	uint8_t *dirty;   /* of each macroblock: changed since last_update */
-	uint8_t *mb_info; /* the same, as x264 wants it */
-	uint8_t *mb_qp;   /* quantiser that its content was written with */
+	int64_t n_written;    /* pictures; x264 wants a time that goes up */
+	uint8_t *dirty;       /* of each macroblock: changed since last_update */
+	uint8_t *mb_info;     /* the same, as x264 wants it */
+	uint8_t *mb_qp;       /* quantiser that its content was written with */
 	struct rate rate;
 };
 
@@ -118,8 +120,13 @@ static int open_x264(struct encoder_x264 *e) {
 	p.analyse.i_weighted_pred = X264_WEIGHTP_NONE;
 	p.analyse.b_psy = 0;
 	p.analyse.b_mb_info = c->use_damage;
-	p.analyse.inter = X264_ANALYSE_I4x4;
+	/*
+	 * Measured on 1080p: 4×4 intra makes a first picture of text 10 % smaller for 2 ms; in later
+	 * pictures it costs a third more time for nothing. A wider motion search (UMH) saves a
+	 * quarter of a scroll's few bytes, but makes every full change a third slower.
+	 */
 	p.analyse.intra = X264_ANALYSE_I4x4;
+	p.analyse.inter = 0;
 
 	/* ITU-T H.273: 1 is BT.709 in all three tables. */
 	p.vui.b_fullrange = 0;
@@ -219,8 +226,8 @@ static void weigh(
 }
 
 /* The quantiser of this picture: what quality asks for, or more if the bitrate does not allow it. */
-static uint8_t choose_qp(const struct encoder_x264 *e, const struct encode_request *request,
-	enum rate_kind kind, uint32_t n_dirty, const struct rate_load *load) {
+static uint8_t choose_qp(const struct encoder_x264 *e, enum rate_kind kind, uint32_t n_dirty,
+	const struct rate_load *load) {
 	uint8_t worst;
 	uint32_t lossy = count_lossy(e, &worst);
 	uint8_t lowest = e->config.quality;
@@ -237,6 +244,20 @@ static uint8_t choose_qp(const struct encoder_x264 *e, const struct encode_reque
 		}
 	}
 	return rate_choose(&e->rate, kind, load, lowest);
+}
+
+/*
+ * Where much changed, something may have scrolled or been dragged. x264 finds a motion vector from
+ * those of its neighbours, and macroblocks that happen to be unchanged (empty lines of text) would
+ * cut these chains if they were skipped: a scroll is 10 times as large then. So all within the
+ * bounds counts as changed.
+ */
+static void widen_to_bounds(struct encoder_x264 *e, const struct rect *bounds) {
+	uint32_t x0 = bounds->x / MB_SIZE, x1 = DIV_ROUND_UP(bounds->x + bounds->width, MB_SIZE);
+	uint32_t y0 = bounds->y / MB_SIZE, y1 = DIV_ROUND_UP(bounds->y + bounds->height, MB_SIZE);
+	for (uint32_t y = y0; y < y1; y++) {
+		memset(e->dirty + (size_t)y * e->mb_width + x0, 1, x1 - x0);
+	}
 }
 
 /* Every NAL unit with a start code of four bytes; what x264 says about itself is left out. */
@@ -310,13 +331,16 @@ static int encoder_x264_encode(
 	uint32_t since = e->started && p->update >= e->last_update ? e->last_update : 0;
 	struct rect damage;
 	uint32_t n_dirty = picture_dirty_since(p, since, e->dirty, &damage);
+	if (n_dirty > e->n_mbs >> MOTION_SHIFT) {
+		widen_to_bounds(e, &damage);
+	}
 	bool idr = request->idr || !e->started;
 	enum rate_kind kind = idr ? RATE_IDR : request->refine > 0 ? RATE_REFINE : RATE_NEW;
 
 	struct rate_load load;
 	rate_advance(&e->rate, request->pts_ns);
 	weigh(e, p, idr, &load);
-	uint8_t qp = choose_qp(e, request, kind, n_dirty, &load);
+	uint8_t qp = choose_qp(e, kind, n_dirty, &load);
 
 	struct access_unit *au;
 	int r = run_x264(e, request, idr, qp, &au);

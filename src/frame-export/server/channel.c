@@ -110,8 +110,9 @@ void channel_update_viewers(struct channel *ch) {
 
 void channel_join(struct channel *ch, struct client *client) {
 	list_append(&ch->clients, &client->watch);
-	channel_update_viewers(ch);
+	/* In this order, or the encoder that starts for the first viewer makes two IDRs. */
 	channel_want_idr(ch, IDR_JOIN);
+	channel_update_viewers(ch);
 }
 
 void channel_leave(struct channel *ch, struct client *client) {
