@@ -381,20 +381,23 @@ static int run(struct exporter *e) {
 	return r;
 }
 
-/* Threads first; then what they spoke to. */
+/* Threads first; then what they spoke to: device and server still tell captures of their end. */
 static void finish(struct exporter *e) {
 	if (e->device_running) {
 		(void)!write(e->device_stop_fd, &(uint64_t){1}, sizeof(uint64_t));
 		pthread_join(e->device_thread, NULL);
 	}
 	pattern_destroy(e->pattern);
-	for (unsigned i = 0; i < SCANOUTS_MAX; i++) {
-		capture_destroy(e->captures[i]);
-		e->captures[i] = NULL;
+	e->pattern = NULL;
+	for (unsigned i = 0; i < e->options.max_outputs; i++) {
+		capture_stop(e->captures[i]);
 	}
 	device_destroy(e->device);
 	hotplug_destroy(e->hotplug);
 	server_destroy(e->server);
+	for (unsigned i = 0; i < e->options.max_outputs; i++) {
+		capture_destroy(e->captures[i]);
+	}
 	sd_event_unref(e->device_loop);
 	sd_event_unref(e->loop);
 	(void)close_fd(e->device_stop_fd);

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if HAVE_LIBYUV
 #include <libyuv.h>
+#endif
 
 #include "content.h"
 #include "convert.h"
@@ -276,7 +278,6 @@ static void bench_convert(uint32_t width, uint32_t height, struct sample *sample
 	run_init(&r, width, height, true);
 	(void)frame(&r, &r.view, true);
 	size_t size = (size_t)r.surface.stride * height;
-	int luma_stride = (int)r.picture->stride;
 	volatile int sink = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		double t = thread_us();
@@ -284,8 +285,11 @@ static void bench_convert(uint32_t width, uint32_t height, struct sample *sample
 			r.converter, r.picture, &r.surface, &r.view, &r.view, NULL, 0);
 		samples[i].convert_us = thread_us() - t;
 		t = thread_us();
-		(void)ARGBToNV12(r.surface.pixels, (int)r.surface.stride, r.picture->y, luma_stride,
-			r.picture->uv, luma_stride, (int)width, (int)height);
+#if HAVE_LIBYUV
+		(void)ARGBToNV12(r.surface.pixels, (int)r.surface.stride, r.picture->y,
+			(int)r.picture->stride, r.picture->uv, (int)r.picture->stride, (int)width,
+			(int)height);
+#endif
 		samples[i].encode_us = thread_us() - t;
 		/* Ours again, so that the next round finds nothing changed. */
 		(void)converter_update(

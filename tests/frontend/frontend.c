@@ -398,7 +398,7 @@ int frontend_stop(struct frontend *fe) {
 	}
 	fe->running = false;
 	fe->gpu_fd = close_fd(fe->gpu_fd);
-	int r = enable_rings(fe, 0);
+	int r = enable_rings(fe, 0), reaped = 0;
 	for (unsigned i = 0; r == 0 && i < FRONTEND_QUEUES; i++) {
 		struct vhost_user_vring_state state = {i, 0}, reply;
 		r = frontend_call(fe, VHOST_USER_GET_VRING_BASE, &state, sizeof(state), &reply,
@@ -409,10 +409,9 @@ int frontend_stop(struct frontend *fe) {
 		r = MIN(r, 0);
 		fe->bases[i] = r == 0 ? (uint16_t)reply.num : 0;
 		r = r == 0 ? send_early_fd(fe, VHOST_USER_SET_VRING_CALL, i) : r;
-		int reaped = r == 0 ? gpu_reap(fe, i) : 0;
-		r = reaped < 0 ? reaped : r;
+		reaped = MIN(reaped, gpu_reap(fe, i));
 	}
-	return r;
+	return r < 0 ? r : reaped;
 }
 
 int frontend_resume(struct frontend *fe) {
@@ -422,6 +421,8 @@ int frontend_resume(struct frontend *fe) {
 
 int frontend_reset(struct frontend *fe) {
 	int r = fe->running ? frontend_stop(fe) : 0;
+	/* A driver that wrote its rings by hand may have answers that nothing here knows of. */
+	r = r == -EBADMSG ? 0 : r;
 	for (unsigned i = 0; i < FRONTEND_QUEUES; i++) {
 		queue_forget(fe, i);
 	}

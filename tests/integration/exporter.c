@@ -132,7 +132,8 @@ void exporter_stop(struct exporter *e) {
 		sleep_ms(5);
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		fail_with_log(e, "helix-frame-export did not end well");
+		fail_with_log(e, WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
+						     : "helix-frame-export did not end well");
 	}
 	(void)unlink(e->log_path);
 	(void)unlink(e->socket_path);

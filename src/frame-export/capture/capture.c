@@ -553,7 +553,7 @@ int capture_create(const struct capture_config *config, struct capture **ret) {
 	return 0;
 }
 
-void capture_destroy(struct capture *c) {
+void capture_stop(struct capture *c) {
 	if (!c) {
 		return;
 	}
@@ -563,7 +563,15 @@ void capture_destroy(struct capture *c) {
 	pthread_mutex_unlock(&c->lock);
 	if (c->thread_running) {
 		pthread_join(c->thread, NULL);
+		c->thread_running = false;
 	}
+}
+
+void capture_destroy(struct capture *c) {
+	if (!c) {
+		return;
+	}
+	capture_stop(c);
 	surface_unref(c->front);
 	pthread_cond_destroy(&c->wake);
 	pthread_mutex_destroy(&c->lock);

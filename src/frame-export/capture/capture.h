@@ -58,7 +58,11 @@ struct capture_stats {
 };
 
 int capture_create(const struct capture_config *config, struct capture **ret);
-/* Joins the thread; a conversion or picture under way is finished first. */
+/*
+ * Ends the encoder thread for good: nothing is posted, settled or done any more. A picture under way
+ * is finished first. The rest may still be called.
+ */
+void capture_stop(struct capture *c);
 void capture_destroy(struct capture *c);
 
 /* The source's side. Returns true if `done` will be called for the token. */

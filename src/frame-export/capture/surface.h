@@ -59,7 +59,7 @@ static inline void surface_unref(struct surface *s) {
  * piece, else gathered into `scratch` (4·width·height bytes). `*ret_stride` is in bytes. The
  * rectangle must lie inside the surface.
  */
-const uint8_t *surface_rows(const struct surface *s, const struct rect *r, uint8_t *scratch,
-	uint32_t *ret_stride);
+const uint8_t *surface_rows(
+	const struct surface *s, const struct rect *r, uint8_t *scratch, uint32_t *ret_stride);
 
 #endif

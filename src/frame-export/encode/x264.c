@@ -119,6 +119,13 @@ static int open_x264(struct encoder_x264 *e) {
 	p.analyse.b_transform_8x8 = 0;
 	p.analyse.i_weighted_pred = X264_WEIGHTP_NONE;
 	p.analyse.b_psy = 0;
+	/*
+	 * Colour is what 4:2:0 leaves least of: write it finer, and no coefficient is too small to
+	 * keep. With both, 1 in 50 refined flat areas of any colour has a pixel that is off by
+	 * more than 3 levels, instead of 1 in 16, for a twentieth more bytes.
+	 */
+	p.analyse.i_chroma_qp_offset = -4;
+	p.analyse.b_dct_decimate = 0;
 	p.analyse.b_mb_info = c->use_damage;
 	/*
 	 * Measured on 1080p: 4×4 intra makes a first picture of text 10 % smaller for 2 ms; in later

@@ -260,7 +260,6 @@ static void handle_drained(struct client *c) {
 	if (c->ended && !c->held) {
 		client_fail(c, 0, "closed by the peer");
 	} else if (c->state == CLIENT_STALLED && c->rest_ns == 0) {
-		/* The backend must know that somebody is there before it is asked for an IDR. */
 		resume(c);
 	} else if (c->state == CLIENT_STALLED) {
 		c->state = CLIENT_RESTING;

@@ -20,8 +20,8 @@ LOG_MODULE("server");
 #define TCP_KEEPALIVE_IDLE  20 /* seconds */
 #define TCP_KEEPALIVE_EVERY 10
 #define TCP_KEEPALIVE_COUNT 4
-/* Bytes the kernel may hold unsent: what it hides from our queue; 26 ms at 10 Mbit/s. */
-#define TCP_UNSENT_MAX (32 * 1024)
+/* Bytes the kernel may hold unsent: what it hides from our queue; 13 ms at 10 Mbit/s. */
+#define TCP_UNSENT_MAX (16 * 1024)
 
 /* Monitors larger than this are refused; also what H.264 and our pictures can hold. */
 #define MODE_SIDE_MAX   PICTURE_MAX_SIDE

@@ -1,0 +1,171 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Everything that must hold before a change lands: builds with gcc and clang without a warning, all
+# tests with address and undefined-behaviour sanitizers, and the checks of style. The last line says
+# "N passed, N failed, N skipped"; a check counts as one test. Exits 1 if anything failed.
+#
+# Builds in build/gcc, build/clang and build/asan; the test guest is kept in build/test-guest.
+#
+# shellcheck disable=SC2317 # functions that check() calls
+set -uo pipefail
+export LC_ALL=C.UTF-8
+cd "$(dirname "$0")/.." || exit
+exec </dev/null
+
+passed=0
+failed=0
+skipped=0
+failures=
+logs=build/test-logs
+mkdir -p "$logs"
+
+# Runs a command as one test, quietly; 77 means skipped, with the reason on its last line.
+check() {
+	local name=$1 start=$SECONDS status
+	shift
+	"$@" >"$logs/$name.log" 2>&1
+	status=$?
+	case $status in
+	0)
+		passed=$((passed + 1))
+		echo "ok - $name ($((SECONDS - start)) s)"
+		;;
+	77)
+		skipped=$((skipped + 1))
+		echo "ok - $name # SKIP $(tail -n 1 "$logs/$name.log")"
+		;;
+	*)
+		failed=$((failed + 1))
+		failures="$failures $name"
+		echo "not ok - $name ($((SECONDS - start)) s)"
+		tail -n 100 "$logs/$name.log" | sed 's/^/  /'
+		;;
+	esac
+	return $status
+}
+
+finish() {
+	[ -z "$failures" ] || echo "failed:$failures"
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ]
+	exit
+}
+
+# build NAME COMPILER OPTION...
+build() {
+	local dir=build/$1 compiler=$2
+	shift 2
+	if [ ! -f "$dir/build.ninja" ]; then
+		rm -rf "$dir"
+		CC=$compiler meson setup "$dir" "$@" || return 1
+	fi
+	meson compile -C "$dir"
+}
+
+make_guest() {
+	vm/make-test-guest.sh build/test-guest build/gcc/tests/vm/guest-agent build/gcc/tools/drm-flipper
+}
+
+# Versions of clang-format disagree with each other; the tree is formatted by 14.
+check_format() {
+	scripts/format.sh --check
+}
+
+check_scripts() {
+	command -v shellcheck >/dev/null || { echo "no shellcheck" && return 77; }
+	# shellcheck disable=SC2046 # no file of ours has a blank in its name
+	shellcheck $(grep -rlE -m 1 '^#!/bin/(bash|sh)' .ci scripts vm tests tools)
+}
+
+# Meson's log of a test run: TAP lines are tests, and so are programs that print none. One that ends
+# badly without a "not ok" has failed once more.
+count_tests() {
+	awk '
+	function close_test() {
+		if (name == "") {
+			return
+		}
+		good = result ~ /^exit status 0/
+		if (ok + no + skip == 0) {
+			if (good) {
+				ok = 1
+			} else if (result ~ /^exit status 77/) {
+				skip = 1
+			}
+		}
+		if (!good && !no && !(result ~ /^exit status 77/)) {
+			no = 1
+			printf "%s: %s\n", name, result >"/dev/stderr"
+		}
+		passed += ok; failed += no; skipped += skip
+		name = ""
+	}
+	/^=+ [0-9]+\/[0-9]+ =+$/ { close_test(); ok = no = skip = 0; part = "" }
+	/^test: / && part == "" { name = $0; sub(/^test: */, "", name) }
+	/^result: / && part == "" { result = $0; sub(/^result: */, "", result) }
+	/^-+ (stdout|stderr) -+$/ { part = $2; next }
+	part == "stdout" && /^ok [0-9]+.*# SKIP/ { skip++; printf "%s: %s\n", name, $0 >"/dev/stderr"; next }
+	part == "stdout" && /^ok [0-9]+/ { ok++ }
+	part == "stdout" && /^1\.\.0.*# SKIP/ { skip++; printf "%s: %s\n", name, $0 >"/dev/stderr" }
+	part == "stdout" && /^not ok [0-9]+/ { no++; why = 1; printf "%s: %s\n", name, $0 >"/dev/stderr"; next }
+	part == "stdout" && why && /^#/ { printf "    %s\n", $0 >"/dev/stderr" }
+	{ why = 0 }
+	END { close_test(); print passed + 0, failed + 0, skipped + 0 }
+	' "$1"
+}
+
+run_tests() {
+	local status=0 log=build/asan/meson-logs/testlog.txt n_passed n_failed n_skipped
+	rm -f "$log"
+	HELIX_TEST_GUEST=$PWD/build/test-guest \
+		ASAN_OPTIONS=detect_stack_use_after_return=1:abort_on_error=0 \
+		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		meson test -C build/asan --no-rebuild --print-errorlogs || status=$?
+	if [ ! -s "$log" ]; then
+		failed=$((failed + 1))
+		failures="$failures tests"
+		return
+	fi
+	echo
+	read -r n_passed n_failed n_skipped < <(count_tests "$log" 2> >(sort -u >&2))
+	# Whatever else Meson found wrong, such as a plan that was not kept.
+	if [ $status != 0 ] && [ "$n_failed" = 0 ]; then
+		n_failed=1
+	fi
+	passed=$((passed + n_passed))
+	failed=$((failed + n_failed))
+	skipped=$((skipped + n_skipped))
+	[ "$n_failed" = 0 ] || failures="$failures tests(see $log)"
+}
+
+scripts/setup.sh build run test || {
+	failed=1
+	failures=" setup"
+	finish
+}
+
+check banned-functions scripts/check-banned.sh
+check format check_format
+check scripts check_scripts
+check build-gcc build gcc gcc -Dwerror=true
+# Downloads while the other builds compute.
+check test-guest make_guest >"$logs/guest.out" &
+guest=$!
+check build-clang build clang clang -Dwerror=true
+check build-asan build asan gcc -Db_sanitize=address,undefined
+built=$?
+wait $guest
+guest_status=$?
+cat "$logs/guest.out"
+if [ $guest_status = 0 ]; then
+	passed=$((passed + 1))
+else
+	failed=$((failed + 1))
+	failures="$failures test-guest"
+fi
+check man-pages scripts/check-man.sh build/gcc
+if [ $built = 0 ]; then
+	run_tests
+fi
+finish
