@@ -4,7 +4,7 @@
 # Installs what building, running and testing need, through apt, and says what it does. A second
 # run finds everything in place and does nothing. Not root: through sudo.
 #
-#   scripts/setup.sh [build] [run] [test] [fuzz]     default: build
+#   scripts/setup.sh [build] [run] [test] [bench] [fuzz]     default: build
 #
 # Debian 12's own QEMU refuses vhost-user-gpu without KVM, so there QEMU comes from
 # bookworm-backports; if apt does not know that suite yet, the machine's own entry for bookworm is
@@ -26,6 +26,7 @@ build="gcc libc6-dev meson ninja-build pkg-config scdoc libsystemd-dev libx264-d
 	libjansson-dev libavcodec-dev libavutil-dev"
 run="cpio xz-utils debian-archive-keyring procps"
 test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode"
+bench="libyuv-dev"
 fuzz="clang libclang-rt-dev"
 # Taken if this suite has it: its output differs from release to release.
 test_optional="clang-format-14"
@@ -45,8 +46,9 @@ for group in "${@:-build}"; do
 		wanted="$wanted $test"
 		optional=$test_optional
 		;;
+	bench) wanted="$wanted $bench" ;;
 	fuzz) wanted="$wanted $fuzz" ;;
-	*) die "unknown group '$group'; there are build, run, test and fuzz" ;;
+	*) die "unknown group '$group'; there are build, run, test, bench and fuzz" ;;
 	esac
 done
 

@@ -98,19 +98,24 @@ count_tests() {
 			no = 1
 			printf "%s: %s\n", name, result >"/dev/stderr"
 		}
+		if (why != "") {
+			print why >"/dev/stderr"
+		}
 		passed += ok; failed += no; skipped += skip
 		name = ""
 	}
-	/^=+ [0-9]+\/[0-9]+ =+$/ { close_test(); ok = no = skip = 0; part = "" }
+	/^=+ [0-9]+\/[0-9]+ =+$/ { close_test(); ok = no = skip = 0; part = why = "" }
 	/^test: / && part == "" { name = $0; sub(/^test: */, "", name) }
 	/^result: / && part == "" { result = $0; sub(/^result: */, "", result) }
 	/^-+ (stdout|stderr) -+$/ { part = $2; next }
 	part == "stdout" && /^ok [0-9]+.*# SKIP/ { skip++; printf "%s: %s\n", name, $0 >"/dev/stderr"; next }
 	part == "stdout" && /^ok [0-9]+/ { ok++ }
 	part == "stdout" && /^1\.\.0.*# SKIP/ { skip++; printf "%s: %s\n", name, $0 >"/dev/stderr" }
-	part == "stdout" && /^not ok [0-9]+/ { no++; why = 1; printf "%s: %s\n", name, $0 >"/dev/stderr"; next }
-	part == "stdout" && why && /^#/ { printf "    %s\n", $0 >"/dev/stderr" }
-	{ why = 0 }
+	part == "stdout" && why != "" {
+		printf "%s%s\n", why, /^#/ ? ": " substr($0, 3) : "" >"/dev/stderr"
+		why = ""
+	}
+	part == "stdout" && /^not ok [0-9]+/ { no++; why = name ": " $0 }
 	END { close_test(); print passed + 0, failed + 0, skipped + 0 }
 	' "$1"
 }
@@ -128,7 +133,7 @@ run_tests() {
 		return
 	fi
 	echo
-	read -r n_passed n_failed n_skipped < <(count_tests "$log" 2> >(sort -u >&2))
+	read -r n_passed n_failed n_skipped < <(count_tests "$log")
 	# Whatever else Meson found wrong, such as a plan that was not kept.
 	if [ $status != 0 ] && [ "$n_failed" = 0 ]; then
 		n_failed=1

@@ -108,8 +108,7 @@ static unsigned count_events(struct bed *b) {
 	return n;
 }
 
-TEST(outputs_are_found_by_head)
-{
+TEST(outputs_are_found_by_head) {
 	struct bed *b = setup();
 	fake_start(&b->fake);
 	run_until(b, b->n_up == 1);
@@ -128,8 +127,7 @@ TEST(outputs_are_found_by_head)
 	teardown(b);
 }
 
-TEST(every_call_is_an_event_without_an_unplug)
-{
+TEST(every_call_is_an_event_without_an_unplug) {
 	struct bed *b = setup();
 	fake_start(&b->fake);
 	run_until(b, b->n_up == 1);
@@ -154,8 +152,7 @@ TEST(every_call_is_an_event_without_an_unplug)
 	teardown(b);
 }
 
-TEST(first_call_of_a_new_link_is_an_event)
-{
+TEST(first_call_of_a_new_link_is_an_event) {
 	/* Whatever an earlier client of the same QEMU left: both parities of the width. */
 	for (uint16_t mm = 508; mm <= 509; mm++) {
 		struct bed *b = setup();
@@ -171,8 +168,7 @@ TEST(first_call_of_a_new_link_is_an_event)
 	}
 }
 
-TEST(one_call_at_a_time_and_the_last_wins)
-{
+TEST(one_call_at_a_time_and_the_last_wins) {
 	struct bed *b = setup();
 	b->fake.hold = true;
 	fake_start(&b->fake);
@@ -192,8 +188,7 @@ TEST(one_call_at_a_time_and_the_last_wins)
 	teardown(b);
 }
 
-TEST(wishes_are_kept_until_qemu_is_there)
-{
+TEST(wishes_are_kept_until_qemu_is_there) {
 	struct bed *b = setup();
 	hotplug_set_output(b->hotplug, 1, 640, 480);
 	hotplug_set_output(b->hotplug, 3, 800, 600);
@@ -205,8 +200,7 @@ TEST(wishes_are_kept_until_qemu_is_there)
 	teardown(b);
 }
 
-TEST(reset_unplugs_all_but_the_first)
-{
+TEST(reset_unplugs_all_but_the_first) {
 	struct bed *b = setup();
 	fake_start(&b->fake);
 	run_until(b, b->n_up == 1);
@@ -227,8 +221,7 @@ TEST(reset_unplugs_all_but_the_first)
 	teardown(b);
 }
 
-TEST(a_restarted_qemu_is_told_again)
-{
+TEST(a_restarted_qemu_is_told_again) {
 	struct bed *b = setup();
 	fake_start(&b->fake);
 	run_until(b, b->n_up == 1);
@@ -250,8 +243,7 @@ TEST(a_restarted_qemu_is_told_again)
 	teardown(b);
 }
 
-TEST(an_idle_link_does_nothing)
-{
+TEST(an_idle_link_does_nothing) {
 	struct bed *b = setup();
 	/* No socket: the directory is watched. */
 	run_for(b, 20);
@@ -264,8 +256,7 @@ TEST(an_idle_link_does_nothing)
 	teardown(b);
 }
 
-TEST(a_socket_that_refuses_is_tried_less_and_less_often)
-{
+TEST(a_socket_that_refuses_is_tried_less_and_less_often) {
 	struct bed *b = setup();
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	run_for(b, 20);
@@ -282,8 +273,7 @@ TEST(a_socket_that_refuses_is_tried_less_and_less_often)
 	teardown(b);
 }
 
-TEST(a_directory_that_comes_late_is_found)
-{
+TEST(a_directory_that_comes_late_is_found) {
 	struct bed *b = setup();
 	hotplug_destroy(b->hotplug);
 	char dir[80];
@@ -307,8 +297,7 @@ TEST(a_directory_that_comes_late_is_found)
 	teardown(b);
 }
 
-TEST(noise_on_the_qmp_socket_is_passed_over)
-{
+TEST(noise_on_the_qmp_socket_is_passed_over) {
 	struct bed *b = setup();
 	static char greeting[QMP_LINE_MAX];
 	int n = snprintf(greeting, sizeof(greeting),
@@ -327,8 +316,7 @@ TEST(noise_on_the_qmp_socket_is_passed_over)
 	teardown(b);
 }
 
-TEST(a_line_too_long_ends_the_connection)
-{
+TEST(a_line_too_long_ends_the_connection) {
 	struct bed *b = setup();
 	static char greeting[2 * QMP_LINE_MAX];
 	memset(greeting, ' ', sizeof(greeting) - 1);
@@ -340,8 +328,7 @@ TEST(a_line_too_long_ends_the_connection)
 	teardown(b);
 }
 
-TEST(a_refusal_is_not_the_end)
-{
+TEST(a_refusal_is_not_the_end) {
 	struct bed *b = setup();
 	b->fake.add_error = "protocol '@dbus-display' is invalid";
 	fake_start(&b->fake);
@@ -353,14 +340,13 @@ TEST(a_refusal_is_not_the_end)
 	teardown(b);
 }
 
-TEST(a_vm_without_graphics_is_tried_again)
-{
+TEST(a_vm_without_graphics_is_tried_again) {
 	static const struct fake_console text[] = {{"vc", "Text", "", 0}, {"vc", "Text", NULL, 0}};
 	struct bed *b = setup();
 	b->fake.consoles = text;
 	b->fake.n_consoles = ARRAY_SIZE(text);
 	fake_start(&b->fake);
-	run_until(b, b->fake.n_accepted == 1 && !b->fake.bus == false);
+	run_until(b, b->fake.n_accepted == 1 && b->fake.bus);
 	run_for(b, 50);
 	check_int(b->n_up, ==, 0);
 	b->fake.bus = sd_bus_close_unref(b->fake.bus);
@@ -375,8 +361,7 @@ TEST(a_vm_without_graphics_is_tried_again)
 	teardown(b);
 }
 
-TEST(it_can_be_destroyed_at_any_time)
-{
+TEST(it_can_be_destroyed_at_any_time) {
 	for (unsigned steps = 0; steps < 40; steps++) {
 		struct bed *b = setup();
 		fake_start(&b->fake);
@@ -397,8 +382,7 @@ TEST(it_can_be_destroyed_at_any_time)
 	hotplug_destroy(NULL);
 }
 
-TEST(arguments_are_checked)
-{
+TEST(arguments_are_checked) {
 	sd_event *loop = NULL;
 	struct hotplug *h = NULL;
 	char path[200];
@@ -412,8 +396,7 @@ TEST(arguments_are_checked)
 	sd_event_unref(loop);
 }
 
-TEST(the_device_is_chosen)
-{
+TEST(the_device_is_chosen) {
 	int got[16];
 	const struct console c[] = {
 		{.id = 0, .head = 0, .graphic = true, .label = "VGA", .address = "pci/0000/01.0"},

@@ -164,8 +164,7 @@ static void settle(struct bed *b) {
 	}
 }
 
-TEST(every_output_raises_events)
-{
+TEST(every_output_raises_events) {
 	struct bed *b = setup();
 	start_qemu(b);
 	check(!take_event(b));
@@ -185,8 +184,7 @@ TEST(every_output_raises_events)
 	teardown(b);
 }
 
-TEST(a_killed_qemu_is_linked_again)
-{
+TEST(a_killed_qemu_is_linked_again) {
 	struct bed *b = setup();
 	hotplug_set_output(b->hotplug, 7, 1280, 720);
 	for (unsigned i = 1; i <= 3; i++) {
@@ -199,8 +197,7 @@ TEST(a_killed_qemu_is_linked_again)
 	teardown(b);
 }
 
-TEST(a_new_client_of_the_same_qemu_raises_events)
-{
+TEST(a_new_client_of_the_same_qemu_raises_events) {
 	struct bed *b = setup();
 	start_qemu(b);
 	for (unsigned i = 0; i < 4; i++) {

@@ -13,6 +13,9 @@
 #include "vm.h"
 
 static const struct vm_config export_gpu = {.gpu = VM_GPU_EXPORT};
+/* Output 0 is always on, with the mode that the exporter was started with. */
+static const char *const small_args[] = {"--mode", "640x480", NULL};
+static const struct vm_config export_small = {.gpu = VM_GPU_EXPORT, .export_args = small_args};
 
 static const char *monitor_line(const char *list, uint32_t scanout) {
 	char name[32];
@@ -184,7 +187,7 @@ TEST_TIMEOUT(frames_are_whole_and_in_order, 300) {
 }
 
 TEST_TIMEOUT(sixteen_outputs_to_sixteen_viewers, 300) {
-	struct vm *vm = vm_create(&export_gpu);
+	struct vm *vm = vm_create(&export_small);
 	static struct viewer v[16];
 	char text[64];
 	sd_event *loop;
@@ -192,7 +195,9 @@ TEST_TIMEOUT(sixteen_outputs_to_sixteen_viewers, 300) {
 	uint32_t job = vm_spawn(vm, "drm-flipper --follow --rate 5");
 	for (uint32_t i = 0; i < 16; i++) {
 		viewer_init(&v[i], loop, vm, i);
-		viewer_enable(&v[i], loop, 640, 480, 60);
+		if (i > 0) {
+			viewer_enable(&v[i], loop, 640, 480, 60);
+		}
 		(void)snprintf(text, sizeof(text), "Virtual-%u: 640x480@", i + 1);
 		vm_job_expect(vm, job, text, 20);
 	}

@@ -24,6 +24,9 @@ static void handle_frame(const struct hxfr_frame *frame, void *data) {
 	v->frames++;
 	v->bytes += frame->size;
 	v->keys += frame->keyframe;
+	if (v->blind) {
+		return;
+	}
 	if (decode_feed(v->decoder, frame->data, frame->size, &v->picture) < 0) {
 		v->broken++;
 		return;

@@ -14,6 +14,7 @@
 
 struct viewer {
 	uint32_t scanout;
+	bool blind; /* may be set after viewer_init: frames are counted, not decoded */
 	struct hxfr_client *client;
 	struct decoder *decoder;
 	bool connected, closed;

@@ -194,9 +194,9 @@ void vm_start_qemu(struct vm *vm) {
 	(void)snprintf(qmp_gpu, sizeof(qmp_gpu), "unix:%s/qmp-gpu.sock,server,nowait", vm->dir);
 	(void)snprintf(qmp, sizeof(qmp), "socket,id=qmp,path=%s/qmp.sock", vm->dir);
 	(void)snprintf(agent, sizeof(agent), "socket,id=agent,path=%s/agent.sock", vm->dir);
-	(void)snprintf(device, sizeof(device), "%s,id=gpu0,max_outputs=%u",
+	(void)snprintf(device, sizeof(device), "%s,id=gpu0,max_outputs=%u%s",
 		vm->config.gpu == VM_GPU_QEMU ? "virtio-gpu-pci" : "vhost-user-gpu-pci,chardev=gpu",
-		vm->config.outputs);
+		vm->config.outputs, vm->config.device_args ? vm->config.device_args : "");
 	bool own = vm->config.gpu == VM_GPU_QEMU;
 	/* clang-format off */
 	const char *const argv[] = {qemu_program(), "-nodefaults", "-no-user-config", "-vga", "none",

@@ -33,6 +33,7 @@ struct vm_config {
 	enum vm_gpu gpu;
 	unsigned outputs;               /* max_outputs; 0: 16 */
 	const char *const *export_args; /* further options of helix-frame-export; may be NULL */
+	const char *device_args; /* further properties of QEMU's device, ",x=y"; may be NULL */
 };
 
 struct vm {

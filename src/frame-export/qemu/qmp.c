@@ -175,7 +175,7 @@ static void handle_reply(struct qmp *q, json_t *line) {
 		return; // an event
 	}
 	struct command *c, *tmp, *found = NULL;
-	list_for_each_safe (c, tmp, &q->unanswered, link) {
+	list_for_each_safe(c, tmp, &q->unanswered, link) {
 		if (json_is_integer(id) && json_integer_value(id) == c->id) {
 			found = c;
 			break;
@@ -319,10 +319,10 @@ void qmp_destroy(struct qmp *q) {
 		*q->destroyed = true;
 	}
 	struct command *c, *tmp;
-	list_for_each_safe (c, tmp, &q->unsent, link) {
+	list_for_each_safe(c, tmp, &q->unsent, link) {
 		command_free(c);
 	}
-	list_for_each_safe (c, tmp, &q->unanswered, link) {
+	list_for_each_safe(c, tmp, &q->unanswered, link) {
 		command_free(c);
 	}
 	sd_event_source_disable_unref(q->io);
