@@ -11,7 +11,7 @@ build: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@command -v meson >/dev/null || { echo "Meson is missing: scripts/setup.sh installs what is needed"; exit 1; }
-	@meson setup $(BUILD) --buildtype=release --prefix=$(PREFIX)
+	@meson setup $(BUILD) --buildtype=release
 
 run:
 	@scripts/run.sh
@@ -25,8 +25,9 @@ bench:
 fuzz:
 	@scripts/fuzz.sh
 
-install: build
-	@meson install -C $(BUILD) --no-rebuild
+install: $(BUILD)/build.ninja
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@meson install -C $(BUILD)
 
 format:
 	@scripts/format.sh

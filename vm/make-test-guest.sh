@@ -47,7 +47,7 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # Loaded in the guest, each after what it depends on. Missing ones are not an error: some kernels
 # have them built in.
-modules="virtio-gpu evdev uinput"
+modules="virtio-gpu evdev uinput virtio-net"
 
 for tool in apt-get dpkg-deb cpio xz ldd sha256sum; do
 	command -v "$tool" >/dev/null || die "$tool is missing (apt-get install apt dpkg cpio xz-utils)"

@@ -20,13 +20,9 @@ LOG_MODULE("conn");
 /* No wish for a free output waits longer. */
 #define WAIT_MAX_NS (24 * UINT64_C(3600) * NSEC_PER_SEC)
 
-static const struct peer *peer_of(const struct conn *c) {
-	return &c->peer;
-}
-
 static void log_peer(struct conn *c, const char *what) {
 	if (manager_may_log(c->manager)) {
-		const struct peer *p = peer_of(c);
+		const struct peer *p = &c->peer;
 		log_info("pid %d uid %u %s: %s", (int)p->pid, (unsigned)p->uid, p->group, what);
 	}
 }
@@ -105,8 +101,6 @@ static void end(struct conn *c) {
 	(void)sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
 	set_timer(c, 0);
 	c->in_size = 0;
-	c->manager = c->manager;
-	c->command = 0;
 	c->ended = true;
 }
 
@@ -138,15 +132,17 @@ void conn_refused(struct conn *c, enum lease_code code, const char *text) {
 	end(c);
 }
 
-/* The lease's own connection, or one that showed its token and ends with the reply. */
-void conn_resized(struct conn *c, enum lease_code code, const char *text) {
-	struct conn *asker = c->resizer ? c->resizer : c;
-	stop_timer(asker);
-	c->resizer = NULL;
-	(void)reply_extended(asker, c->output, code, text, -1);
-	if (asker != c) {
-		asker->resizing = NULL;
-		end(asker);
+void conn_resized(struct output *o, enum lease_code code, const char *text) {
+	struct conn *c = o->resizer;
+	if (!c) {
+		return;
+	}
+	o->resizer = NULL;
+	c->resizing = NULL;
+	stop_timer(c);
+	(void)reply_extended(c, o, code, text, -1);
+	if (!c->holding) {
+		end(c);
 	}
 }
 
@@ -288,7 +284,7 @@ static void handle_resize(struct conn *c, const uint8_t *p, size_t len) {
 	struct lease_ext_resize m;
 	(void)lease_decode_ext_resize(p, len, &m);
 	struct output *o = find_lease(c, m.token);
-	if (!o || !o->conn) {
+	if (!o || o->state != OUTPUT_LEASED) {
 		refuse_token(c);
 		return;
 	}
@@ -300,12 +296,8 @@ static void handle_resize(struct conn *c, const uint8_t *p, size_t len) {
 		}
 		return;
 	}
-	if (o->conn != c) {
-		o->conn->resizer = c;
-		c->resizing = o;
-	}
 	set_timer(c, c->manager->config.request_timeout_ns);
-	pool_resize(o, m.width, m.height, m.refresh ? m.refresh : o->refresh);
+	pool_resize(o, c, m.width, m.height, m.refresh ? m.refresh : o->refresh);
 }
 
 static void handle_list(struct conn *c) {
@@ -470,12 +462,11 @@ static int handle_io(sd_event_source *source, int fd, uint32_t events, void *dat
 
 static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 	struct conn *c = data;
-	struct output *resized = c->resizing ? c->resizing : c->holding ? c->output : NULL;
 	if (c->ended) {
 		conn_destroy(c);
-	} else if (resized) {
-		pool_resize_failed(resized);
-		conn_resized(resized->conn, LEASE_TIMEOUT, "the new size did not come up in time");
+	} else if (c->resizing) {
+		pool_resize_failed(
+			c->resizing, LEASE_TIMEOUT, "the new size did not come up in time");
 	} else if (!list_empty(&c->wait_link)) {
 		list_remove(&c->wait_link);
 		conn_refused(c, LEASE_NO_OUTPUT, "no scanouts available (none became free in time)");
@@ -553,11 +544,8 @@ void conn_destroy(struct conn *c) {
 	list_remove(&c->wait_link);
 	list_remove(&c->link);
 	c->manager->n_conns--;
-	if (c->resizing && c->resizing->conn) {
-		c->resizing->conn->resizer = NULL;
-	}
-	if (c->resizer) {
-		c->resizer->resizing = NULL;
+	if (c->resizing) {
+		c->resizing->resizer = NULL;
 	}
 	sd_event_source_disable_unref(c->io);
 	sd_event_source_disable_unref(c->timer);

@@ -59,7 +59,8 @@ struct output {
 	enum output_state state;
 	struct conn *conn; /* whose request or lease it is; NULL if orphaned or free */
 	bool fixed;        /* the exporter cannot switch it: any size will do */
-	bool resizing;     /* leased, and the holder waits for another size */
+	bool resizing;     /* leased, and about to have another size */
+	struct conn *resizer; /* who waits for that; may be NULL */
 	uint64_t asked_seq; /* the card's count of hot-plugs when the exporter was asked */
 	uint32_t width, height, refresh;
 	uint32_t lessee;
@@ -68,7 +69,8 @@ struct output {
 	char name[LEASE_NAME_SIZE];
 	struct peer peer;
 	uint64_t since_ns;
-	sd_event_source *timer; // orphaned
+	sd_event_source *timer; /* orphaned: its end; plugging or resizing: asks again */
+	uint64_t again_us;      /* after which time */
 };
 
 struct managed_card {
@@ -130,9 +132,10 @@ void pool_request(struct manager *m, struct conn *conn, const struct wish *wish)
 void pool_cancel(struct conn *conn);
 /* Ends the lease or the attempt, and returns the output to the pool. */
 void pool_release(struct output *o, const char *why);
-/* The holder's new size; conn_resized answers. */
-void pool_resize(struct output *o, uint32_t width, uint32_t height, uint32_t refresh);
-void pool_resize_failed(struct output *o);
+/* Another size; conn_resized tells `asker`. */
+void pool_resize(struct output *o, struct conn *asker, uint32_t width, uint32_t height,
+	uint32_t refresh);
+void pool_resize_failed(struct output *o, enum lease_code code, const char *text);
 /* Its connection went away but it may come back. */
 void pool_orphan(struct output *o, uint64_t grace_ns);
 /* NULL: no lease has that token. */
@@ -162,9 +165,11 @@ struct conn {
 	struct output *output; /* asked for, being plugged in, or held; may be NULL */
 	struct wish wish;
 	uint64_t asked_ns;
-	bool holding;  /* has got its lease */
-	bool extended; /* its last request was of the extension */
-	uint8_t command; /* of the request that is to be answered */
+	struct output *resizing; /* waits for its new size; may be NULL */
+	bool holding;            /* has got its lease */
+	bool extended;           /* its last request was of the extension */
+	bool ended;              /* said its last word; destroyed soon */
+	uint8_t command;         /* of the request that is to be answered */
 	uint8_t in[LEASE_REQUEST_SIZE + LEASE_EXT_REQUEST_MAX];
 	size_t in_size;
 };
@@ -173,14 +178,17 @@ struct conn {
 int conn_create(struct manager *m, int fd, const struct peer *peer, struct conn **ret);
 /* Takes the lease over that an earlier process gave to this connection; consumes `fd`. */
 int conn_revive(struct manager *m, int fd, struct output *o, bool extended);
-/* Releases what it held. */
+/* A lease it holds goes on: only conn_release and what comes by the socket end that. */
 void conn_destroy(struct conn *c);
 
 /* The lease is made; consumes `lease_fd`. Returns false if it could not be sent. */
 bool conn_granted(struct conn *c, int lease_fd);
 /* Answers and ends the connection. */
 void conn_refused(struct conn *c, enum lease_code code, const char *text);
-void conn_resized(struct conn *c, enum lease_code code, const char *text);
+/* Tells output.resizer, if there is one, what became of it. */
+void conn_resized(struct output *o, enum lease_code code, const char *text);
+/* Ends the lease of a holder, and its connection. */
+void conn_release(struct conn *holder, const char *why);
 /* Another connection holds its lease now. */
 void conn_replaced(struct conn *c);
 

@@ -17,6 +17,13 @@
 
 LOG_MODULE("pool");
 
+/*
+ * A hot-plug event can get lost: the guest's driver reads what happened, looks, and acknowledges,
+ * and what happened between looking and acknowledging is acknowledged with it (Linux 6.12,
+ * virtio_gpu_config_changed_work_func). To enable again is to raise the event again.
+ */
+#define ASK_AGAIN_US (60 * UINT64_C(1000))
+
 /* Widths that the kernel makes a mode of may lose what is not a multiple of 8 (CVT 1.2, 3.4). */
 #define CVT_GRANULARITY 8u
 
@@ -98,8 +105,39 @@ static struct output *find_free(struct manager *m, const struct wish *wish) {
 	return NULL;
 }
 
+static bool is_expected(const struct output *o) {
+	return o->state == OUTPUT_PLUGGING || (o->state == OUTPUT_LEASED && o->resizing);
+}
+
+static void set_again(struct output *o) {
+	(void)sd_event_source_set_time_relative(o->timer, o->again_us);
+	(void)sd_event_source_set_enabled(o->timer, SD_EVENT_ONESHOT);
+}
+
+static int handle_again(sd_event_source *source, uint64_t usec, void *data) {
+	struct output *o = data;
+	if (is_expected(o)) {
+		log_debug("%s: nothing happened: asks again", output_name(o));
+		exporter_enable(output_exporter(o), o->index, o->width, o->height, o->refresh,
+			o->token);
+	}
+	if (is_expected(o) || o->state == OUTPUT_ENABLING) {
+		o->again_us *= 2;
+		set_again(o);
+	}
+	return 0;
+}
+
 static void ask_exporter(struct output *o, bool keep_token) {
 	o->asked_seq = o->manager->cards[o->card].hotplugs;
+	o->again_us = ASK_AGAIN_US;
+	if (!o->timer) {
+		(void)sd_event_add_time(o->manager->loop, &o->timer, CLOCK_MONOTONIC, UINT64_MAX, 0,
+			handle_again, o);
+	}
+	if (o->timer) {
+		set_again(o);
+	}
 	exporter_enable(output_exporter(o), o->index, o->width, o->height, o->refresh,
 		keep_token ? o->token : NULL);
 }
@@ -141,7 +179,7 @@ static void serve_waiting(struct manager *m) {
 	struct conn *conn, *tmp;
 	list_for_each_safe (conn, tmp, &m->waiting, wait_link) {
 		struct output *o = find_free(m, &conn->wish);
-		if (o) {
+		if (o && pool_count_leases(m, &conn->peer) < m->config.max_peer_leases) {
 			list_remove(&conn->wait_link);
 			take(o, conn);
 		}
@@ -172,6 +210,7 @@ void pool_release(struct output *o, const char *why) {
 	if (o->conn) {
 		o->conn->output = NULL;
 	}
+	conn_resized(o, LEASE_NO_LEASE, "the lease has ended");
 	o->timer = sd_event_source_disable_unref(o->timer);
 	o->state = OUTPUT_FREE;
 	o->conn = NULL;
@@ -202,6 +241,7 @@ static void make_lease(struct output *o) {
 		return;
 	}
 	o->state = OUTPUT_LEASED;
+	(void)sd_event_source_set_enabled(o->timer, SD_EVENT_OFF);
 	if (lease_token_is_zero(o->token) &&
 		getrandom(o->token, sizeof(o->token), 0) != (ssize_t)sizeof(o->token)) {
 		log_warn("scanout %u: no token", o->scanout);
@@ -251,17 +291,12 @@ static void look(struct output *o) {
 		make_lease(o);
 	} else {
 		o->resizing = false;
+		(void)sd_event_source_set_enabled(o->timer, SD_EVENT_OFF);
 		output_store(o);
 		log_info("scanout %u: resized to %ux%u@%u", o->scanout, o->width, o->height,
 			o->refresh);
-		if (o->conn) {
-			conn_resized(o->conn, LEASE_OK, "");
-		}
+		conn_resized(o, LEASE_OK, "");
 	}
-}
-
-static bool is_expected(const struct output *o) {
-	return o->state == OUTPUT_PLUGGING || (o->state == OUTPUT_LEASED && o->resizing);
 }
 
 void pool_handle_hotplug(unsigned minor, void *data) {
@@ -303,9 +338,8 @@ static void handle_enabled(void *data, uint32_t id, int error, const uint8_t *to
 		return;
 	}
 	if (error < 0) {
-		if (o->resizing && o->conn) {
-			conn_resized(o->conn, LEASE_EXPORTER, "the exporter refused");
-			pool_resize_failed(o);
+		if (o->resizing) {
+			pool_resize_failed(o, LEASE_EXPORTER, "QEMU enable failed");
 		}
 		return;
 	}
@@ -322,17 +356,21 @@ static void handle_enabled(void *data, uint32_t id, int error, const uint8_t *to
 
 const struct exporter_handler pool_exporter_handler = {.enabled = handle_enabled};
 
-void pool_resize(struct output *o, uint32_t width, uint32_t height, uint32_t refresh) {
+void pool_resize(struct output *o, struct conn *asker, uint32_t width, uint32_t height,
+	uint32_t refresh) {
 	o->width = width;
 	o->height = height;
 	o->refresh = refresh;
 	o->resizing = true;
+	o->resizer = asker;
+	asker->resizing = o;
 	ask_exporter(o, true);
 }
 
-void pool_resize_failed(struct output *o) {
+void pool_resize_failed(struct output *o, enum lease_code code, const char *text) {
 	o->resizing = false;
 	output_store(o);
+	conn_resized(o, code, text);
 }
 
 static int handle_orphan_timer(sd_event_source *source, uint64_t usec, void *data) {
@@ -341,6 +379,7 @@ static int handle_orphan_timer(sd_event_source *source, uint64_t usec, void *dat
 }
 
 void pool_orphan(struct output *o, uint64_t grace_ns) {
+	o->timer = sd_event_source_disable_unref(o->timer);
 	int r = sd_event_add_time_relative(o->manager->loop, &o->timer, CLOCK_MONOTONIC,
 		grace_ns / NSEC_PER_USEC, 0, handle_orphan_timer, o);
 	o->state = OUTPUT_ORPHANED;

@@ -44,7 +44,8 @@ static char *read_log(const struct exporter *e) {
 static _Noreturn void fail_with_log(const struct exporter *e, const char *what) {
 	char *log = read_log(e);
 	size_t n = strlen(log);
-	fprintf(stderr, "%s; the end of its log:\n%s\n", what, n > LOG_TAIL ? log + n - LOG_TAIL : log);
+	fprintf(stderr, "%s; the end of its log:\n%s\n", what,
+		n > LOG_TAIL ? log + n - LOG_TAIL : log);
 	free(log);
 	fail("%s", what);
 }
@@ -66,8 +67,8 @@ static int open_notify_socket(const struct exporter *e, char *ret_path, size_t s
 	return fd;
 }
 
-static _Noreturn void run_child(const struct exporter *e, const char *notify,
-	const char *const *extra) {
+static _Noreturn void run_child(
+	const struct exporter *e, const char *notify, const char *const *extra) {
 	const char *program = getenv("HELIX_FRAME_EXPORT");
 	const char *args[ARGS_MAX] = {program, "--socket-path", e->socket_path, "--listen", "0"};
 	for (unsigned n = 5; extra && *extra && n + 1 < ARGS_MAX; n++, extra++) {
@@ -116,8 +117,9 @@ void exporter_check_alive(struct exporter *e) {
 	pid_t pid = waitpid(e->pid, &status, WNOHANG);
 	if (pid == e->pid) {
 		e->pid = -1;
-		fail_with_log(e, WIFSIGNALED(status) ? "helix-frame-export was killed by a signal"
-						     : "helix-frame-export has ended");
+		fail_with_log(e,
+			WIFSIGNALED(status) ? "helix-frame-export was killed by a signal"
+					    : "helix-frame-export has ended");
 	}
 }
 
@@ -132,8 +134,9 @@ void exporter_stop(struct exporter *e) {
 		sleep_ms(5);
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		fail_with_log(e, WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
-						     : "helix-frame-export did not end well");
+		fail_with_log(e,
+			WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
+					    : "helix-frame-export did not end well");
 	}
 	(void)unlink(e->log_path);
 	(void)unlink(e->socket_path);
@@ -167,8 +170,8 @@ void exporter_check_serves(struct exporter *e) {
 	struct fake_screen *s;
 	check_int(gpu_get_display_info(fe, &info), ==, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
 	check_int(info.pmodes[0].enabled, ==, 1);
-	check_ok(fake_screen_create(fe, 0, 640, 480, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 2,
-		GUEST_CONTIGUOUS, &s));
+	check_ok(fake_screen_create(
+		fe, 0, 640, 480, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 2, GUEST_CONTIGUOUS, &s));
 	for (int i = 0; i < 4; i++) {
 		check_int(fake_screen_flip(s, NULL, NULL), ==, VIRTIO_GPU_RESP_OK_NODATA);
 	}

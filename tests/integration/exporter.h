@@ -15,10 +15,10 @@
 
 struct exporter {
 	pid_t pid;
-	char dir[64];          /* of its own, removed at the end */
-	char socket_path[96];  /* for front ends */
-	char log_path[96];     /* its standard error */
-	uint16_t port;         /* HXFR, on 127.0.0.1 */
+	char dir[64];         /* of its own, removed at the end */
+	char socket_path[96]; /* for front ends */
+	char log_path[96];    /* its standard error */
+	uint16_t port;        /* HXFR, on 127.0.0.1 */
 };
 
 /* `extra`: more options, ends with NULL; may be NULL. Returns when it serves. */

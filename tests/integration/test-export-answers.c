@@ -54,11 +54,10 @@ static void rig_stop(struct rig *g) {
 	exporter_stop(&g->e);
 }
 
-static struct fake_screen *screen(struct rig *g, uint32_t scanout, uint32_t width,
-	uint32_t height) {
+static struct fake_screen *screen(
+	struct rig *g, uint32_t scanout, uint32_t width, uint32_t height) {
 	struct fake_screen *s;
-	check_ok(fake_screen_create(
-		g->fe, scanout, width, height, XRGB, 2, GUEST_CONTIGUOUS, &s));
+	check_ok(fake_screen_create(g->fe, scanout, width, height, XRGB, 2, GUEST_CONTIGUOUS, &s));
 	return s;
 }
 
@@ -169,8 +168,8 @@ TEST(sixteen_scanouts_flip_at_once) {
 	struct answers answers = {0};
 	for (uint32_t n = 0; n < 40; n++) {
 		for (uint32_t i = 0; i < 16; i++) {
-			struct canvas c = {fake_screen_back(s[i]), 640, 480, 4 * 640,
-				PIXEL_ORDER_BGRA};
+			struct canvas c = {
+				fake_screen_back(s[i]), 640, 480, 4 * 640, PIXEL_ORDER_BGRA};
 			canvas_counters(&c, n);
 			s[i]->fenced = (i + n) % 2;
 			check_ok(fake_screen_submit(s[i], NULL));

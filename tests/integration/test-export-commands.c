@@ -84,8 +84,8 @@ TEST(session_enables_a_ring_that_was_never_set_up) {
 	exporter_start(&e, NULL);
 	struct frontend *fe = exporter_connect(&e, NULL);
 	fe->features = FEATURE(32) | FEATURE(VHOST_USER_F_PROTOCOL_FEATURES);
-	check_ok(frontend_send(fe, VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, &fe->features, 8,
-		NULL, 0));
+	check_ok(frontend_send(
+		fe, VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, &fe->features, 8, NULL, 0));
 	check_ok(queue_setup(fe, FRONTEND_CONTROL));
 	check_ok(frontend_send_memory(fe));
 	check_ok(frontend_send_ring(fe, FRONTEND_CONTROL, 0));
@@ -228,8 +228,7 @@ TEST(commands_have_the_errors_of_the_specification) {
 	check_int(gpu_resource_attach_backing(fe, 8, b->pieces, 1), ==,
 		VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
 	check_int(gpu_resource_attach_backing(fe, 7, b->pieces, 1), ==, OK);
-	check_int(gpu_resource_attach_backing(fe, 7, b->pieces, 1), >=,
-		VIRTIO_GPU_RESP_ERR_UNSPEC);
+	check_int(gpu_resource_attach_backing(fe, 7, b->pieces, 1), >=, VIRTIO_GPU_RESP_ERR_UNSPEC);
 	check_int(gpu_set_scanout(fe, 16, 7, &r64), ==, VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID);
 	check_int(gpu_set_scanout(fe, 0, 8, &r64), ==, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
 	check_int(gpu_set_scanout(fe, 0, 7, &(struct virtio_gpu_rect){0, 0, 65, 64}), ==,

@@ -200,8 +200,8 @@ TEST_TIMEOUT(one_character_is_one_or_two_macroblocks, 120) {
 		}
 	}
 	viewer_run_quiet(&g.v, 400, 20000);
-	double psnr = viewer_psnr(
-		&g.v, fake_screen_front(s), PIXEL_ORDER_BGRA, 1920, 1080, 4 * 1920);
+	double psnr =
+		viewer_psnr(&g.v, fake_screen_front(s), PIXEL_ORDER_BGRA, 1920, 1080, 4 * 1920);
 	check(psnr >= 45);
 	fake_screen_destroy(s);
 	rig_stop(&g);
@@ -314,8 +314,8 @@ TEST(cursor_reaches_the_viewer_beside_the_picture) {
 	for (uint32_t i = 0; i < 4 * 64 * 64; i++) {
 		b->pixels[i] = (uint8_t)(i * 7);
 	}
-	check_int(gpu_resource_create_2d(g.fe, 90, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, 64, 64), ==,
-		OK);
+	check_int(
+		gpu_resource_create_2d(g.fe, 90, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, 64, 64), ==, OK);
 	check_int(gpu_resource_attach_backing(g.fe, 90, b->pieces, b->n_pieces), ==, OK);
 	check_int(gpu_transfer(g.fe, 90, &(struct virtio_gpu_rect){0, 0, 64, 64}, 0), ==, OK);
 	uint64_t bytes = g.v.bytes, images = g.v.n_cursor_images;

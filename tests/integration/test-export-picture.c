@@ -38,8 +38,8 @@ static void rig_stop(struct rig *g) {
 	exporter_stop(&g->e);
 }
 
-static struct canvas canvas_of(uint8_t *pixels, uint32_t width, uint32_t height,
-	enum pixel_order order) {
+static struct canvas canvas_of(
+	uint8_t *pixels, uint32_t width, uint32_t height, enum pixel_order order) {
 	return (struct canvas){pixels, width, height, 4 * width, order};
 }
 
@@ -122,8 +122,8 @@ TEST(pages_may_lie_anywhere) {
 	for (size_t i = 0; i < ARRAY_SIZE(layouts) * ARRAY_SIZE(sizes); i++) {
 		const uint32_t *size = sizes[i / ARRAY_SIZE(layouts)];
 		struct fake_screen *s;
-		check_ok(fake_screen_create(g.fe, 0, size[0], size[1], XRGB, 1,
-			layouts[i % ARRAY_SIZE(layouts)], &s));
+		check_ok(fake_screen_create(
+			g.fe, 0, size[0], size[1], XRGB, 1, layouts[i % ARRAY_SIZE(layouts)], &s));
 		struct canvas c =
 			canvas_of(fake_screen_back(s), size[0], size[1], PIXEL_ORDER_BGRA);
 		draw(&c);
@@ -311,8 +311,8 @@ TEST_TIMEOUT(size_changes_reach_the_viewer, 120) {
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		uint64_t keyframes = g.v.keyframes;
 		struct fake_screen *s;
-		check_ok(fake_screen_create(g.fe, 0, sizes[i][0], sizes[i][1], XRGB, 1,
-			GUEST_CONTIGUOUS, &s));
+		check_ok(fake_screen_create(
+			g.fe, 0, sizes[i][0], sizes[i][1], XRGB, 1, GUEST_CONTIGUOUS, &s));
 		struct canvas c =
 			canvas_of(fake_screen_back(s), sizes[i][0], sizes[i][1], PIXEL_ORDER_BGRA);
 		content_desktop(&c, (uint32_t)i);

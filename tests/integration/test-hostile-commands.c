@@ -115,7 +115,8 @@ TEST(offsets_do_not_overflow) {
 	check_int(gpu_set_scanout(g.fe, 0, 1, &r64), ==, OK);
 	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
 		check_int(gpu_transfer(g.fe, 1, &r64, offsets[i]), >=, OK);
-		check_int(gpu_transfer(g.fe, 1, &(struct virtio_gpu_rect){60, 63, 4, 1}, offsets[i]),
+		check_int(
+			gpu_transfer(g.fe, 1, &(struct virtio_gpu_rect){60, 63, 4, 1}, offsets[i]),
 			>=, OK);
 		check_int(gpu_flush(g.fe, 1, &r64, true, NULL), ==, OK);
 	}
@@ -134,8 +135,8 @@ TEST(offsets_do_not_overflow) {
 		}
 		check_int(gpu_flush(g.fe, 2, &r64, true, NULL), >=, OK);
 		/* More size than pages, no pages, a size that no memory has. */
-		check_int(gpu_resource_create_blob(g.fe, 3, 4 * 64 * 64 + 4097, g.b->pieces, 1),
-			==, BAD);
+		check_int(gpu_resource_create_blob(g.fe, 3, 4 * 64 * 64 + 4097, g.b->pieces, 1), ==,
+			BAD);
 		check_int(gpu_resource_create_blob(g.fe, 3, 4096, NULL, 0), ==, BAD);
 		check_int(gpu_resource_create_blob(g.fe, 3, UINT64_MAX, g.b->pieces, 1), ==, BAD);
 	}
@@ -185,8 +186,7 @@ TEST(cursors_of_nothing_and_of_giants) {
 			OK);
 		check_int(gpu_update_cursor(g.fe, 0, 10 + i, 1, 1, 0, 0), ==, OK);
 		check_int(gpu_resource_attach_backing(g.fe, 10 + i, g.b->pieces, 1), ==, OK);
-		check_int(gpu_update_cursor(
-				  g.fe, 0, 10 + i, UINT32_MAX, 1, UINT32_MAX, UINT32_MAX),
+		check_int(gpu_update_cursor(g.fe, 0, 10 + i, UINT32_MAX, 1, UINT32_MAX, UINT32_MAX),
 			==, OK);
 	}
 	/* Shown as cursor, then taken away. */
@@ -257,7 +257,9 @@ static uint32_t create_many(struct frontend *fe, uint32_t n) {
 	for (uint32_t done = 0; done < n; done++) {
 		for (; submitted < n && submitted < done + ARRAY_SIZE(calls); submitted++) {
 			struct virtio_gpu_resource_create_2d request = {
-				.resource_id = submitted + 1, .format = XRGB, .width = 64,
+				.resource_id = submitted + 1,
+				.format = XRGB,
+				.width = 64,
 				.height = 64};
 			gpu_header(&request.hdr, VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, 0);
 			check_ok(gpu_submit(fe, FRONTEND_CONTROL, &request, sizeof(request),
@@ -422,8 +424,7 @@ TEST(memory_table_changes_while_being_captured) {
 	viewer_open(&v, &g.e, loop, 0);
 	check_ok(fake_screen_create(g.fe, 0, 1280, 720, XRGB, 2, GUEST_SCATTERED, &s));
 	for (uint32_t i = 0; i < 60; i++) {
-		struct canvas c = {
-			fake_screen_back(s), 1280, 720, 4 * 1280, PIXEL_ORDER_BGRA};
+		struct canvas c = {fake_screen_back(s), 1280, 720, 4 * 1280, PIXEL_ORDER_BGRA};
 		canvas_counters(&c, i);
 		check_ok(fake_screen_submit(s, NULL));
 		check_ok(frontend_send_memory(g.fe));

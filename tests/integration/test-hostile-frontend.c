@@ -172,8 +172,8 @@ TEST(messages_may_be_cut_anywhere) {
 	struct {
 		struct vhost_user_header header;
 		struct vhost_user_vring_addr addr;
-	} __attribute__((packed)) m = {
-		{VHOST_USER_SET_VRING_ADDR, VERSION, sizeof(m.addr)}, {.index = 0}};
+	} __attribute__((packed))
+	m = {{VHOST_USER_SET_VRING_ADDR, VERSION, sizeof(m.addr)}, {.index = 0}};
 	for (size_t n = 1; n <= sizeof(m); n++) {
 		send_bytes(&g, &m, n);
 	}
@@ -413,8 +413,7 @@ TEST(kick_fds_of_any_kind_cost_no_cpu) {
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		struct frontend *fe = exporter_start_guest(&g.e, NULL);
 		uint64_t ring = 0;
-		(void)frontend_ack(
-			fe, VHOST_USER_SET_VRING_KICK, &ring, sizeof(ring), &fds[i], 1);
+		(void)frontend_ack(fe, VHOST_USER_SET_VRING_KICK, &ring, sizeof(ring), &fds[i], 1);
 		check_idle(&g);
 		frontend_destroy(fe);
 		exporter_check_alive(&g.e);
@@ -499,8 +498,7 @@ TEST(floods_of_messages_do_not_hurt) {
 		check_ok(frontend_send_memory(fe));
 		check_ok(frontend_stop(fe));
 		check_ok(frontend_resume(fe));
-		check_ok(frontend_send(
-			fe, VHOST_USER_RESET_DEVICE, VERSION, NULL, 0, NULL, 0));
+		check_ok(frontend_send(fe, VHOST_USER_RESET_DEVICE, VERSION, NULL, 0, NULL, 0));
 	}
 	frontend_destroy(fe);
 	rig_check(&g);

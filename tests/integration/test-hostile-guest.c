@@ -238,8 +238,7 @@ TEST(requests_may_be_cut_anywhere) {
 			uint8_t request[128] = {0}, response[1200];
 			gpu_header((struct virtio_gpu_ctrl_hdr *)request, types[i], 0);
 			unsigned queue = types[i] >= VIRTIO_GPU_CMD_UPDATE_CURSOR;
-			int r = gpu_command(
-				g.fe, queue, request, size, response, sizeof(response));
+			int r = gpu_command(g.fe, queue, request, size, response, sizeof(response));
 			check_int(r, >=, VIRTIO_GPU_RESP_OK_NODATA);
 			if (size < sizeof(struct virtio_gpu_ctrl_hdr)) {
 				check_int(r, >=, VIRTIO_GPU_RESP_ERR_UNSPEC);

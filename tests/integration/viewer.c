@@ -84,8 +84,8 @@ static void handle_scanout(const struct hxfr_scanout_resp *msg, void *data) {
 	v->n_scanout_resps++;
 }
 
-static void handle_cursor_image(const struct hxfr_cursor_image *msg, const uint8_t *bgra,
-	void *data) {
+static void handle_cursor_image(
+	const struct hxfr_cursor_image *msg, const uint8_t *bgra, void *data) {
 	struct viewer *v = data;
 	size_t size = 4 * (size_t)msg->width * msg->height;
 	v->cursor = *msg;
@@ -153,8 +153,8 @@ static void run_until_true(sd_event *loop, const bool *done, const char *what) {
 
 void viewer_open_counting(struct viewer *v, struct exporter *e, sd_event *loop, uint32_t scanout) {
 	*v = (struct viewer){.loop = loop, .scanout = scanout};
-	check_ok(hxfr_client_create(
-		loop, "127.0.0.1", e->port, ANSWER_MS, &handler, v, &v->client));
+	check_ok(
+		hxfr_client_create(loop, "127.0.0.1", e->port, ANSWER_MS, &handler, v, &v->client));
 	check_ok(hxfr_client_hello(v->client, HXFR_FEATURES_ALL));
 	run_until_true(loop, &v->hello_done, "HELLO");
 	if (scanout < 16) {

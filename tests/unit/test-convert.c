@@ -123,8 +123,7 @@ static int update_all(struct picture *p, const struct surface *s, const struct r
 	return r;
 }
 
-TEST(pixel_is_exact)
-{
+TEST(pixel_is_exact) {
 	static const uint8_t cases[][6] = {{0, 0, 0, 16, 128, 128}, {255, 255, 255, 235, 128, 128},
 		{255, 0, 0, 63, 102, 240}, {0, 255, 0, 173, 42, 26}, {0, 0, 255, 32, 240, 118},
 		{128, 128, 128, 126, 128, 128}};
@@ -197,8 +196,7 @@ TEST_TIMEOUT(all_colours_best, 120) {
 	check_all_colours(rgb_nv12_best());
 }
 
-TEST(kernels_agree)
-{
+TEST(kernels_agree) {
 	enum {
 		N = 37
 	};
@@ -239,8 +237,7 @@ TEST_TIMEOUT(noise_of_all_sizes, 120) {
 	}
 }
 
-TEST(viewport_inside_surface)
-{
+TEST(viewport_inside_surface) {
 	struct box b;
 	box_init(&b, 500, 300, 500 * BPP, PIXEL_ORDER_RGBA);
 	static const struct rect views[] = {
@@ -254,8 +251,7 @@ TEST(viewport_inside_surface)
 	box_finish(&b);
 }
 
-TEST(viewport_is_checked)
-{
+TEST(viewport_is_checked) {
 	struct box b;
 	box_init(&b, 64, 64, 64 * BPP, PIXEL_ORDER_BGRA);
 	struct picture *p = picture_create(64, 64);
@@ -290,8 +286,7 @@ TEST(viewport_is_checked)
 }
 
 /* One changed pixel: one macroblock, whatever damage says, as long as damage covers it. */
-TEST(damage_is_exact)
-{
+TEST(damage_is_exact) {
 	struct box b;
 	box_init(&b, 320, 200, 320 * BPP, PIXEL_ORDER_BGRA);
 	struct rect v = {0, 0, 320, 200};
@@ -321,9 +316,30 @@ TEST(damage_is_exact)
 	box_finish(&b);
 }
 
+/* Two colours of the same luma: what changes is chroma alone, and that counts. */
+TEST(chroma_alone_counts) {
+	const uint32_t red = 0x800000, green = 0x002600;
+	uint8_t a[3], b[3];
+	convert_pixel(red >> 16, 0, 0, a);
+	convert_pixel(0, green >> 8, 0, b);
+	check_int(a[0], ==, b[0]);
+	struct box box;
+	box_init(&box, 64, 32, 64 * BPP, PIXEL_ORDER_BGRA);
+	struct canvas canvas = {box.memory, 64, 32, 64 * BPP, PIXEL_ORDER_BGRA};
+	struct rect all = {0, 0, 64, 32}, spot = {20, 6, 2, 2};
+	canvas_fill(&canvas, all, red);
+	struct picture *p = picture_create(64, 32);
+	check_int(update_all(p, &box.s, &all), ==, 8);
+	canvas_fill(&canvas, spot, green);
+	check_int(update_all(p, &box.s, &all), ==, 1);
+	check_int(p->mb_update[1], ==, 3);
+	check_picture(p, &box.s, &all, 1);
+	picture_destroy(p);
+	box_finish(&box);
+}
+
 /* Random rectangles change and are damaged; the picture must always be the surface's. */
-TEST(random_damage)
-{
+TEST(random_damage) {
 	struct box b;
 	box_init(&b, 301, 203, 301 * BPP, PIXEL_ORDER_ABGR);
 	struct rect v = {0, 0, 301, 203};
@@ -348,8 +364,7 @@ TEST(random_damage)
 	box_finish(&b);
 }
 
-TEST(surface_in_pieces)
-{
+TEST(surface_in_pieces) {
 	const uint32_t width = 333, height = 77, stride = 333 * BPP + 20;
 	struct box b;
 	box_init(&b, width, height, stride, PIXEL_ORDER_ARGB);
@@ -387,8 +402,7 @@ TEST(surface_in_pieces)
 }
 
 /* Pieces that hold less than they should give black, not what lies behind them. */
-TEST(pieces_too_short)
-{
+TEST(pieces_too_short) {
 	uint8_t bytes[100];
 	memset(bytes, 0xff, sizeof(bytes));
 	struct iovec piece = {bytes, sizeof(bytes)};
@@ -411,8 +425,7 @@ TEST(pieces_too_short)
 }
 
 /* Guest surfaces end where the mapping does: forbidden pages right before and right behind. */
-TEST(stays_inside_the_surface)
-{
+TEST(stays_inside_the_surface) {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	static const uint32_t sizes[][2] = {{33, 17}, {16, 16}, {61, 3}, {1, 1}, {1366, 5}};
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -444,8 +457,7 @@ TEST(stays_inside_the_surface)
 	}
 }
 
-TEST(cancel)
-{
+TEST(cancel) {
 	struct box b;
 	box_init(&b, 64, 64, 64 * BPP, PIXEL_ORDER_BGRA);
 	struct rect v = {0, 0, 64, 64};
@@ -465,8 +477,7 @@ static void count_release(struct surface *s) {
 	s->n_pieces++;
 }
 
-TEST(surface_references)
-{
+TEST(surface_references) {
 	struct surface s = {.refs = 1, .release = count_release};
 	check(surface_ref(&s) == &s);
 	surface_unref(&s);
@@ -477,8 +488,7 @@ TEST(surface_references)
 }
 
 /* What is drawn for tests is drawn inside the canvas, in every order, also at sizes that hold little. */
-TEST(content_is_clipped)
-{
+TEST(content_is_clipped) {
 	static const uint32_t sizes[][2] = {{1, 1}, {17, 9}, {64, 40}, {640, 480}, {801, 601}};
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (int order = 0; order < _PIXEL_ORDER_MAX; order++) {

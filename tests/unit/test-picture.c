@@ -9,8 +9,7 @@ static bool rect_is(struct rect r, uint32_t x, uint32_t y, uint32_t width, uint3
 	return r.x == x && r.y == y && r.width == width && r.height == height;
 }
 
-TEST(rect_intersect)
-{
+TEST(rect_intersect) {
 	struct rect a = {10, 20, 30, 40}, b = {35, 0, 100, 30}, c = {40, 20, 5, 5};
 	check(rect_is(rect_intersect(&a, &b), 35, 20, 5, 10));
 	check(rect_is(rect_intersect(&b, &a), 35, 20, 5, 10));
@@ -19,16 +18,14 @@ TEST(rect_intersect)
 	check(rect_empty(&touching));
 }
 
-TEST(rect_union)
-{
+TEST(rect_union) {
 	struct rect a = {10, 20, 30, 40}, b = {35, 0, 100, 30}, none = {7, 7, 0, 3};
 	check(rect_is(rect_union(&a, &b), 10, 0, 125, 60));
 	check(rect_is(rect_union(&a, &none), 10, 20, 30, 40));
 	check(rect_is(rect_union(&none, &b), 35, 0, 100, 30));
 }
 
-TEST(create_rounds_up)
-{
+TEST(create_rounds_up) {
 	static const uint32_t sizes[][4] = {
 		{1, 1, 1, 1}, {639, 479, 40, 30}, {1366, 768, 86, 48}, {1920, 1080, 120, 68}};
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -51,8 +48,7 @@ TEST(create_rounds_up)
 	}
 }
 
-TEST(create_refuses)
-{
+TEST(create_refuses) {
 	static const uint32_t sizes[][2] = {{0, 1}, {1, 0}, {8193, 16}, {16, 8193}, {~0u, ~0u}};
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		errno = 0;
@@ -62,8 +58,7 @@ TEST(create_refuses)
 	picture_destroy(NULL);
 }
 
-TEST(dirty_since)
-{
+TEST(dirty_since) {
 	struct picture *p = picture_create(100, 60); /* 7×4 macroblocks */
 	uint8_t dirty[28];
 	struct rect bounds;
@@ -86,8 +81,7 @@ TEST(dirty_since)
 	picture_destroy(p);
 }
 
-TEST(access_unit_references)
-{
+TEST(access_unit_references) {
 	struct access_unit *au = access_unit_create(1000);
 	check(au != NULL);
 	check_int(au->size, ==, 1000);

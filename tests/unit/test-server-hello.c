@@ -17,8 +17,7 @@ static void send_hello(int fd, uint32_t version, uint32_t features, struct hxfr_
 	check_ok(hxfr_decode_hello_resp(m.payload, HXFR_HELLO_RESP_SIZE, ret));
 }
 
-TEST(hello_grants_what_both_know)
-{
+TEST(hello_grants_what_both_know) {
 	fixture_start(&f, 16);
 	int fd = peer_connect(&f, 0);
 	struct hxfr_hello_resp r;
@@ -37,8 +36,7 @@ TEST(hello_grants_what_both_know)
 	fixture_stop(&f);
 }
 
-TEST(flip_info_precedes_each_frame)
-{
+TEST(flip_info_precedes_each_frame) {
 	fixture_start(&f, 16);
 	int fd = peer_connect(&f, 0);
 	peer_hello(fd, HXFR_FEATURE_FLIP_INFO);
@@ -94,8 +92,7 @@ static struct cursor_image *make_cursor(uint32_t side) {
 	return image;
 }
 
-TEST(cursor_is_sent_to_those_who_asked)
-{
+TEST(cursor_is_sent_to_those_who_asked) {
 	fixture_start(&f, 16);
 	int fd = peer_connect(&f, 0), plain = peer_connect(&f, 0), late = peer_connect(&f, 0);
 	peer_subscribe(plain, 2);
@@ -124,8 +121,7 @@ TEST(cursor_is_sent_to_those_who_asked)
 }
 
 /* Positions that a client did not take in time are replaced, not queued. */
-TEST(cursor_positions_do_not_pile_up)
-{
+TEST(cursor_positions_do_not_pile_up) {
 	fixture_start(&f, 16);
 	int fd = peer_connect(&f, 16384);
 	peer_hello(fd, HXFR_FEATURE_CURSOR);
@@ -160,8 +156,7 @@ static void expect_state(int fd, uint32_t id, uint32_t subscribers) {
 	check(s.refresh == f.state[id].refresh && s.generation == f.state[id].generation);
 }
 
-TEST(states_are_sent_at_hello_and_on_change)
-{
+TEST(states_are_sent_at_hello_and_on_change) {
 	fixture_start(&f, 16);
 	f.state[3] = (struct scanout_state){true, 1920, 1080, 60, 2};
 	int fd = peer_connect(&f, 0);
@@ -201,8 +196,7 @@ static uint32_t expect_stats(int fd, uint32_t first, struct hxfr_stats *ret_last
 	return resp.count;
 }
 
-TEST(statistics_are_sent_on_request)
-{
+TEST(statistics_are_sent_on_request) {
 	fixture_start(&f, 16);
 	f.idr_size = 1000;
 	int fd = peer_connect(&f, 0);

@@ -15,15 +15,13 @@
 
 static struct fixture f;
 
-/* Joins and takes the IDR that this causes, without being counted as a further request. */
 static int join(uint32_t scanout) {
 	int fd = peer_connect(&f, 0);
 	peer_subscribe(fd, scanout);
 	return fd;
 }
 
-TEST(joiners_share_an_idr)
-{
+TEST(joiners_share_an_idr) {
 	fixture_start(&f, 64);
 	int fds[30];
 	for (unsigned i = 0; i < 30; i++) {
@@ -54,8 +52,7 @@ TEST(joiners_share_an_idr)
 	fixture_stop(&f);
 }
 
-TEST(idr_on_its_way_serves_later_joiners_too)
-{
+TEST(idr_on_its_way_serves_later_joiners_too) {
 	fixture_start(&f, 64);
 	int a = join(1), b = join(1);
 	fixture_post(&f, 1, true, 100);
@@ -74,8 +71,7 @@ TEST(idr_on_its_way_serves_later_joiners_too)
 	fixture_stop(&f);
 }
 
-TEST(idrs_are_rationed_and_joiners_come_first)
-{
+TEST(idrs_are_rationed_and_joiners_come_first) {
 	fixture_start(&f, 64);
 	f.idr_size = 100;
 	int pushy = join(0);
@@ -107,8 +103,7 @@ TEST(idrs_are_rationed_and_joiners_come_first)
 	fixture_stop(&f);
 }
 
-TEST(lost_idr_is_asked_for_again)
-{
+TEST(lost_idr_is_asked_for_again) {
 	fixture_start(&f, 64);
 	int fd = join(0);
 	check_int(fixture_n_idr(&f, 0), ==, 1);
@@ -209,8 +204,7 @@ static void *read_units(void *data) {
 	return NULL;
 }
 
-TEST(slow_clients_cost_the_others_nothing)
-{
+TEST(slow_clients_cost_the_others_nothing) {
 	enum {
 		GOOD = 13,
 	};
@@ -251,8 +245,7 @@ TEST(slow_clients_cost_the_others_nothing)
 	fixture_stop(&f);
 }
 
-TEST(slow_client_gets_whole_units_and_resumes_with_an_idr)
-{
+TEST(slow_client_gets_whole_units_and_resumes_with_an_idr) {
 	struct poster poster = {0};
 	fixture_start(&f, 64);
 	f.idr_size = 30000;
@@ -279,8 +272,7 @@ TEST(slow_client_gets_whole_units_and_resumes_with_an_idr)
  * A link that carries the stream twice over, but on which an IDR takes longer than the queue may
  * last: it must not end in one IDR after the other.
  */
-TEST(large_idr_on_a_sufficient_link_is_caught_up_with)
-{
+TEST(large_idr_on_a_sufficient_link_is_caught_up_with) {
 	struct poster poster = {0};
 	fixture_start(&f, 64);
 	f.idr_size = 400000;
@@ -305,8 +297,64 @@ TEST(large_idr_on_a_sufficient_link_is_caught_up_with)
 	fixture_stop(&f);
 }
 
-TEST(unit_larger_than_the_queue_is_delivered)
-{
+/*
+ * On a scanout that others watch too, a client that stalls soon after it began rests before an IDR
+ * is made for it.
+ */
+TEST(stalled_client_rests_before_it_resumes) {
+	struct poster poster = {0};
+	struct reader good = {.until = 300};
+	fixture_start(&f, 64);
+	f.idr_size = 30000;
+	good.fd = join(0);
+	int fd = peer_connect(&f, 16384);
+	peer_subscribe(fd, 0);
+	sleep_ms(150);
+	check_int(pthread_create(&good.thread, NULL, read_units, &good), ==, 0);
+	poster_start(&poster, 20000);
+	fixture_await(&f, fixture_ready, 0, 1);
+	unsigned idrs = fixture_n_idr(&f, 0);
+	uint64_t start = now_ns();
+	bool keyframe = false;
+	do {
+		(void)peer_expect_unit(fd, 0, &keyframe);
+	} while (fixture_n_idr(&f, 0) == idrs || !keyframe);
+	check_int(f.idr_ns[0][idrs] - start, >=, 250 * NSEC_PER_MSEC);
+	check_int(fixture_n_idr(&f, 0), ==, idrs + 1);
+	check_int(pthread_join(good.thread, NULL), ==, 0);
+	check(!good.gap);
+	poster_stop(&poster);
+	(void)close_fd(good.fd);
+	(void)close_fd(fd);
+	fixture_stop(&f);
+}
+
+TEST(units_of_a_replaced_subscription_are_dropped) {
+	fixture_start(&f, 64);
+	int fd = peer_connect(&f, 16384);
+	peer_subscribe(fd, 0);
+	fixture_post(&f, 0, true, 6 << 20);
+	for (unsigned i = 0; i < 5; i++) {
+		fixture_post(&f, 0, false, 1000);
+	}
+	for (unsigned i = 0; i < 10; i++) {
+		fixture_post(&f, 1, false, 10); /* for nobody */
+	}
+	sleep_ms(50);
+	peer_send_id(fd, HXFR_SUBSCRIBE, 1);
+	fixture_await(&f, fixture_watching, 1, 1);
+	fixture_post(&f, 1, true, 1000);
+	/* What was begun is finished; then the reply, and nothing more of the old one. */
+	struct message m;
+	check_int(peer_expect_unit(fd, 0, NULL), ==, 1);
+	peer_expect(fd, HXFR_SUBSCRIBE_RESP, HXFR_SUBSCRIBE_RESP_SIZE, &m);
+	check_int(peer_expect_unit(fd, 1, NULL), ==, 11);
+	peer_expect_silence(fd, 50);
+	(void)close_fd(fd);
+	fixture_stop(&f);
+}
+
+TEST(unit_larger_than_the_queue_is_delivered) {
 	fixture_start(&f, 64);
 	f.idr_size = 10 << 20;
 	int fd = peer_connect(&f, 16384);
@@ -324,8 +372,7 @@ static int stand_still(sd_event_source *source, int fd, uint32_t events, void *d
 	return 0;
 }
 
-TEST(full_mailbox_drops_up_to_an_idr)
-{
+TEST(full_mailbox_drops_up_to_an_idr) {
 	fixture_start(&f, 64);
 	f.idr_size = 100;
 	int fd = join(0), other = join(1);
@@ -398,8 +445,7 @@ TEST_TIMEOUT(memory_and_descriptors_stay_flat, 120) {
 	fixture_stop(&f);
 }
 
-TEST(thousand_connections_at_once)
-{
+TEST(thousand_connections_at_once) {
 	enum {
 		N = 1000,
 	};
@@ -422,8 +468,7 @@ TEST(thousand_connections_at_once)
 	fixture_stop(&f);
 }
 
-TEST(idle_server_sleeps)
-{
+TEST(idle_server_sleeps) {
 	fixture_start(&f, 16);
 	f.idr_size = 1000;
 	int viewer = join(0), waiting = peer_connect(&f, 0), stalled = peer_connect(&f, 8192);

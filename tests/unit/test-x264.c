@@ -141,16 +141,14 @@ static double colour_error(const struct rig *r, struct rect flat, uint32_t colou
 	return worst;
 }
 
-TEST(by_name)
-{
+TEST(by_name) {
 	check(encoder_by_name("x264") == &encoder_x264);
 	check(encoder_by_name("") == NULL);
 	check(encoder_by_name("x26") == NULL);
 	encoder_x264.destroy(NULL);
 }
 
-TEST(config_is_checked)
-{
+TEST(config_is_checked) {
 	const struct encoder_config good = {.width = 640,
 		.height = 480,
 		.fps = 60,
@@ -245,9 +243,23 @@ TEST_TIMEOUT(all_sizes, 240) {
 	}
 }
 
+/* No cap on the rate must not give a level that decoders refuse. */
+TEST(level_of_any_rate) {
+	static const uint32_t rates[] = {0, 1, 240, 1000, UINT32_MAX};
+	static const uint8_t levels[] = {42, 40, 52, 52, 52};
+	for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
+		struct encoder_config config = defaults;
+		config.fps = rates[i];
+		struct rig r;
+		rig_init(&r, 1920, 1080, &config);
+		(void)rig_frame(&r);
+		check_stream(&r, levels[i]);
+		rig_finish(&r);
+	}
+}
+
 /* An IDR carries the parameter sets; nothing else does. A later one starts anew for a joiner. */
-TEST(idr_on_demand)
-{
+TEST(idr_on_demand) {
 	struct rig r;
 	rig_init(&r, 640, 480, &defaults);
 	content_desktop(&r.canvas, 2);
@@ -496,8 +508,7 @@ TEST_TIMEOUT(bitrate_changes_without_idr, 240) {
 }
 
 /* A picture that starts its count anew is another one. */
-TEST(another_picture)
-{
+TEST(another_picture) {
 	struct rig r;
 	rig_init(&r, 320, 240, &defaults);
 	content_desktop(&r.canvas, 1);
@@ -513,8 +524,7 @@ TEST(another_picture)
 	rig_finish(&r);
 }
 
-TEST(rate_without_bound)
-{
+TEST(rate_without_bound) {
 	struct rate r;
 	rate_init(&r, 0);
 	struct rate_load load = {.fixed = 1e12};
@@ -523,8 +533,7 @@ TEST(rate_without_bound)
 	check_int(rate_choose(&r, RATE_IDR, &load, 12), ==, 12);
 }
 
-TEST(rate_drains_with_time)
-{
+TEST(rate_drains_with_time) {
 	struct rate r;
 	rate_init(&r, 1000000);
 	rate_advance(&r, NSEC_PER_SEC);

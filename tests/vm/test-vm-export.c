@@ -186,6 +186,27 @@ TEST_TIMEOUT(frames_are_whole_and_in_order, 300) {
 	vm_destroy(vm);
 }
 
+/* The same through the tool that people use. */
+TEST_TIMEOUT(stream_tool_agrees, 180) {
+	const char *tool = getenv("HELIX_STREAM_TEST");
+	if (!tool) {
+		skip("HELIX_STREAM_TEST is not set to the program scanout-stream-test");
+	}
+	struct vm *vm = vm_create(&export_gpu);
+	uint32_t job = vm_spawn(vm, "drm-flipper --follow --rate 20");
+	vm_job_expect(vm, job, "Virtual-1: ", 20);
+	const char *const argv[] = {tool, "--connect", vm->address, "--scanout", "4", "--enable",
+		"800x600@60", "--frames", "60", "--seconds", "60", "--check-counter", NULL};
+	char *output;
+	int status = vm_host_run(vm, 90, &output, argv);
+	if (status != 0) {
+		fail("scanout-stream-test: %d: %.300s", status, output);
+	}
+	check(strstr(output, "800x600"));
+	free(output);
+	vm_destroy(vm);
+}
+
 TEST_TIMEOUT(sixteen_outputs_to_sixteen_viewers, 300) {
 	struct vm *vm = vm_create(&export_small);
 	static struct viewer v[16];

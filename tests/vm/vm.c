@@ -210,6 +210,7 @@ void vm_start_qemu(struct vm *vm) {
 		"-device", "virtio-serial-pci", "-chardev", agent,
 		"-device", "virtserialport,chardev=agent,name=" AGENT_PORT_NAME,
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+		"-nic", vm->config.network ? "user,model=virtio-net-pci" : "none",
 		"-device", device,
 		own ? NULL : "-chardev", gpu_socket, NULL};
 	/* clang-format on */

@@ -32,6 +32,7 @@ enum vm_gpu {
 struct vm_config {
 	enum vm_gpu gpu;
 	unsigned outputs;               /* max_outputs; 0: 16 */
+	bool network;                   /* a network card: 10.0.2.2 is the host, "user" network */
 	const char *const *export_args; /* further options of helix-frame-export; may be NULL */
 	const char *device_args; /* further properties of QEMU's device, ",x=y"; may be NULL */
 };

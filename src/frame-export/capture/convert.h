@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * From RGB that somebody else may be drawing into, to the NV12 picture of a scanout: only the
- * damaged rows are read, each pixel once; a macroblock whose NV12 came out as it was is not touched
+ * macroblocks that damage touches are read, each pixel once (twice in the last of an odd number of
+ * rows), and nothing outside the viewport; a macroblock whose NV12 came out as it was is not touched
  * and does not count as changed. BT.709, limited range (ITU-R BT.709-6, 3.2-3.5; ITU-T H.273).
  */
 #ifndef HELIX_FRAME_EXPORT_CONVERT_H
@@ -21,7 +22,7 @@ void converter_destroy(struct converter *c);
  * viewport of the surface whose top left corner is (x, y). The viewport must lie inside the surface
  * and be as large as the picture (or one pixel less, where the picture was rounded up to even: the
  * last row or column is repeated). Begins a new update if anything changed. Returns the number of
- * macroblocks that changed.
+ * macroblocks that changed; -EINVAL if viewport, surface, picture and converter do not fit.
  *
  * `*cancel`, which may be NULL, is looked at between rows of macroblocks: once it differs from
  * `expected` the rest is left undone and -ECANCELED returned; what was converted so far is in the

@@ -35,6 +35,7 @@ struct device {
 	sd_event_source *mail_source;
 	sd_event_source *timer;
 	bool reports_disconnect;
+	unsigned more; /* bit n: queue n is to be looked at again */
 
 	pthread_mutex_t lock;
 	pthread_cond_t settled_cond;
@@ -99,9 +100,13 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 static void process(struct device *d, unsigned queue) {
 	struct virtqueue *vq = &d->gpu.queues[queue];
 	bool was_broken = vq->broken;
-	if (gpu_process_queue(&d->gpu, queue) < 0 && !was_broken) {
+	int r = gpu_process_queue(&d->gpu, queue);
+	if (r < 0 && !was_broken) {
 		log_err("the guest's driver broke ring %u; it is not read again until a reset",
 			queue);
+	} else if (r > 0) {
+		d->more |= 1u << queue;
+		wake(d);
 	}
 	if (!list_empty(&d->gpu.requests)) {
 		arm_timer(d);
@@ -128,8 +133,14 @@ static int handle_mail(sd_event_source *source, int fd, uint32_t revents, void *
 	d->n_tokens = 0;
 	pthread_mutex_unlock(&d->lock);
 
+	unsigned more = d->more;
+	d->more = 0;
+	for (unsigned i = 0; i < GPU_N_QUEUES; i++) {
+		if (more & 1u << i || (settle && i == GPU_QUEUE_CONTROL)) {
+			process(d, i);
+		}
+	}
 	if (settle) {
-		process(d, GPU_QUEUE_CONTROL);
 		pthread_mutex_lock(&d->lock);
 		d->settle_done = wanted;
 		pthread_cond_broadcast(&d->settled_cond);

@@ -77,7 +77,10 @@ struct gpu {
 int gpu_init(struct gpu *g, const struct gpu_config *config);
 void gpu_finish(struct gpu *g);
 
-/* Handles all that is in the queue. Returns -EBADMSG if the driver broke it. */
+/*
+ * Handles what is in the queue. Returns 1 if there may be more: call again, after other work;
+ * -EBADMSG if the driver broke it.
+ */
 int gpu_process_queue(struct gpu *g, unsigned queue);
 
 /* Capture is done with a flip's pixels: its token. */

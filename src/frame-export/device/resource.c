@@ -107,7 +107,7 @@ void resource_table_init(
 void resource_table_clear(struct resource_table *t) {
 	for (size_t i = 0; i < RESOURCE_BUCKETS; i++) {
 		struct resource *r, *tmp;
-		list_for_each_safe (r, tmp, &t->buckets[i], link) {
+		list_for_each_safe(r, tmp, &t->buckets[i], link) {
 			resource_destroy(t, r);
 		}
 	}
@@ -126,7 +126,7 @@ static struct list *bucket(struct resource_table *t, uint32_t id) {
 
 struct resource *resource_find(struct resource_table *t, uint32_t id) {
 	struct resource *r;
-	list_for_each (r, bucket(t, id), link) {
+	list_for_each(r, bucket(t, id), link) {
 		if (r->id == id) {
 			return r;
 		}

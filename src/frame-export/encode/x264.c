@@ -34,12 +34,21 @@
 #define LEVEL_MAX_FS   139264u
 #define LEVEL_MAX_MBPS 16711680u
 #define LEVEL_MAX_SIDE 1055u
+/* The same of level 5.2, the highest that decoders commonly know. */
+#define COMMON_MAX_FS   36864u
+#define COMMON_MAX_MBPS 2073600u
 
 #define MAX_THREADS 16u
 
 #define REFINE_STEP 6u /* quantiser steps of one pass over much of a screen: half the step size */
-/* Up to a 32nd of the screen is "little": refined in one pass, or written refined at once. */
-#define LITTLE_SHIFT 5
+/* Refined in one pass: up to a 32nd of the screen. */
+#define ONE_PASS_SHIFT 5
+/*
+ * Written at refined quality at once: up to a 256th of the screen, or a few macroblocks. Text that
+ * is typed, a cursor, a menu entry; not a small video, which would pay for it 60 times a second.
+ */
+#define AT_ONCE_SHIFT 8
+#define AT_ONCE_MIN   4u
 /* From a 16th on, what changed may have moved. */
 #define MOTION_SHIFT 4
 
@@ -100,9 +109,10 @@ static int open_x264(struct encoder_x264 *e) {
 	p.i_threads = c->threads;
 	p.b_sliced_threads = c->threads > 1;
 
-	/* The level follows from size and rate; a rate beyond the highest level would only be a lie. */
+	/* The level follows from size and rate. The rate is a hint: it must not cost us decoders. */
+	uint32_t mbps = e->n_mbs <= COMMON_MAX_FS ? COMMON_MAX_MBPS : LEVEL_MAX_MBPS;
 	uint32_t fps = c->fps > 0 ? c->fps : 60;
-	p.i_fps_num = MAX(1u, MIN(fps, LEVEL_MAX_MBPS / e->n_mbs));
+	p.i_fps_num = MAX(1u, MIN(fps, mbps / e->n_mbs));
 	p.i_fps_den = 1;
 	/* Pictures come when they come, but told so x264 would wait for the next to know how long. */
 	p.b_vfr_input = 0;
@@ -122,7 +132,7 @@ static int open_x264(struct encoder_x264 *e) {
 	/*
 	 * Colour is what 4:2:0 leaves least of: write it finer, and no coefficient is too small to
 	 * keep. With both, 1 in 50 refined flat areas of any colour has a pixel that is off by
-	 * more than 3 levels, instead of 1 in 16, for a twentieth more bytes.
+	 * more than 3 levels, instead of 1 in 10. A first picture grows by 4 %.
 	 */
 	p.analyse.i_chroma_qp_offset = -4;
 	p.analyse.b_dct_decimate = 0;
@@ -196,8 +206,12 @@ static uint32_t count_lossy(const struct encoder_x264 *e, uint8_t *ret_worst) {
 	return n;
 }
 
-static bool is_little(const struct encoder_x264 *e, uint32_t n) {
-	return n <= e->n_mbs >> LITTLE_SHIFT;
+static bool in_one_pass(const struct encoder_x264 *e, uint32_t n_lossy) {
+	return n_lossy <= e->n_mbs >> ONE_PASS_SHIFT;
+}
+
+static bool at_once(const struct encoder_x264 *e, uint32_t n_dirty) {
+	return n_dirty <= MAX(e->n_mbs >> AT_ONCE_SHIFT, AT_ONCE_MIN);
 }
 
 static unsigned encoder_x264_refine_passes(const struct encoder *encoder) {
@@ -207,7 +221,7 @@ static unsigned encoder_x264_refine_passes(const struct encoder *encoder) {
 	if (lossy == 0) {
 		return 0;
 	}
-	return is_little(e, lossy) ? 1 : DIV_ROUND_UP(worst - e->refined_qp, REFINE_STEP);
+	return in_one_pass(e, lossy) ? 1 : DIV_ROUND_UP(worst - e->refined_qp, REFINE_STEP);
 }
 
 /* What the bucket should know of the picture; all zero where there is no bound. */
@@ -241,10 +255,10 @@ static uint8_t choose_qp(const struct encoder_x264 *e, enum rate_kind kind, uint
 
 	if (kind == RATE_REFINE) {
 		lowest = e->refined_qp;
-		if (!is_little(e, lossy) && worst > e->refined_qp + REFINE_STEP) {
+		if (!in_one_pass(e, lossy) && worst > e->refined_qp + REFINE_STEP) {
 			lowest = (uint8_t)(worst - REFINE_STEP);
 		}
-	} else if (kind == RATE_NEW && lossy == 0 && is_little(e, n_dirty)) {
+	} else if (kind == RATE_NEW && lossy == 0 && at_once(e, n_dirty)) {
 		uint8_t qp = rate_choose(&e->rate, kind, load, e->refined_qp);
 		if (qp == e->refined_qp) {
 			return qp;
@@ -316,7 +330,7 @@ static int run_x264(struct encoder_x264 *e, const struct encode_request *request
 
 	struct access_unit *au = access_unit_create(copy_nals(nals, n_nals, NULL));
 	if (!au) {
-		return -ENOMEM;
+		return -EIO; /* x264 believes that decoders have it */
 	}
 	(void)copy_nals(nals, n_nals, au->data);
 	au->width = p->width;

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The DRM manager in the test guest, with our GPU device and a real kernel: leases, what becomes of
+ * them, and what others notice of that.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lease-fixture.h"
+#include "test.h"
+
+TEST_TIMEOUT(one_lease_is_flipped_and_seen, 300) {
+	struct lease_vm l;
+	lease_vm_start(&l, NULL);
+	struct viewer v;
+	viewer_init(&v, l.loop, l.vm, 1);
+	uint32_t job = vm_spawn(l.vm,
+		"helix-lease --size 800x600 --name one --print -- drm-flipper --lease-fd 3 -r 20");
+	vm_job_expect(l.vm, job, "scanout 1: Virtual-2 800x600@60", 20);
+	run_loop_until(l.loop, &v.counted, 40, 20000, "frames of the lease");
+	check_int(v.broken + v.torn + v.backwards, ==, 0);
+	check_int(v.picture.width, ==, 800);
+	check_int(v.picture.height, ==, 600);
+	viewer_finish(&v);
+	lease_vm_stop(&l);
+}
+
+#define LEASES 15u /* output 0 is the console */
+
+/* How many lines of the output hold the text. */
+static unsigned count_text(const char *output, const char *text) {
+	unsigned n = 0;
+	for (const char *p = strstr(output, text); p; p = strstr(p + 1, text)) {
+		n++;
+	}
+	return n;
+}
+
+static unsigned count_free(struct lease_vm *l) {
+	return count_text(vm_run_ok(l->vm, 10, "helix-lease --list"), " free ");
+}
+
+/* The manager answers, and has all its outputs. */
+static void check_serves(struct lease_vm *l) {
+	vm_run_ok(l->vm, 20, "helix-lease --size 640x480 -- true");
+	check_int(count_free(l), ==, LEASES);
+}
+
+/* A flipper on a lease of its own; its lease's number is `scanout`. */
+static uint32_t start_flipper(struct lease_vm *l, unsigned scanout, double rate) {
+	char text[32];
+	uint32_t job = vm_spawn(l->vm,
+		"helix-lease -c %u --size %ux480 --print -- drm-flipper --lease-fd 3 -r %.1f --print",
+		scanout, 640 + 16 * scanout, rate);
+	(void)snprintf(text, sizeof(text), "scanout %u:", scanout);
+	vm_job_expect(l->vm, job, text, 30);
+	return job;
+}
+
+/* A number from the last line that has `before` in front of it. */
+static double number_after(const char *output, const char *before) {
+	const char *found = NULL;
+	for (const char *p = strstr(output, before); p; p = strstr(p + 1, before)) {
+		found = p + strlen(before);
+	}
+	check(found);
+	return strtod(found, NULL);
+}
+
+TEST_TIMEOUT(fifteen_leases_are_flipped_at_once, 600) {
+	struct lease_vm l;
+	struct viewer v[LEASES];
+	uint32_t jobs[LEASES];
+	lease_vm_start(&l, NULL);
+	for (unsigned i = 0; i < LEASES; i++) {
+		/* Different rates: a stream of another output would have other counters. */
+		jobs[i] = start_flipper(&l, i + 1, 2 + 0.1 * i);
+		viewer_init(&v[i], l.loop, l.vm, i + 1);
+	}
+	check_int(vm_run(l.vm, 20, "helix-lease -- true"), ==, 1);
+	check_str(vm_output(l.vm), "helix-lease: no scanouts available (all 15 in use)\n");
+	for (unsigned i = 0; i < LEASES; i++) {
+		run_loop_until(l.loop, &v[i].counted, 10, 60000, "frames of each lease");
+	}
+	for (unsigned i = 0; i < LEASES; i++) {
+		check_int(v[i].broken + v[i].torn + v[i].backwards, ==, 0);
+		check_int(v[i].picture.width, ==, 640 + 16 * (i + 1));
+		/* What the flipper says it drew is what came, but for what is on its way. */
+		run_loop(l.loop, 1000);
+		double frame = number_after(vm_job_output(l.vm, jobs[i]), "frame ");
+		check_int(llabs((long long)v[i].counter - (long long)frame), <=, 8);
+		viewer_finish(&v[i]);
+	}
+	lease_vm_stop(&l);
+}
+
+TEST_TIMEOUT(lessees_do_not_see_each_other, 200) {
+	struct lease_vm l;
+	lease_vm_start(&l, NULL);
+	const char *output = vm_run_ok(l.vm, 30, "lease-driver isolate");
+	check_int(count_text(output, "refused: "), ==, 8);
+	(void)fprintf(stderr, "# %s\n", output);
+	lease_vm_stop(&l);
+}
+
+TEST_TIMEOUT(one_lease_ends_and_the_other_lives, 300) {
+	struct lease_vm l;
+	struct viewer v;
+	lease_vm_start(&l, NULL);
+	uint32_t a = start_flipper(&l, 1, 20), b = start_flipper(&l, 2, 20);
+	viewer_init(&v, l.loop, l.vm, 1);
+	run_loop_until(l.loop, &v.counted, 5, 20000, "frames before");
+	vm_job_signal(l.vm, b, SIGKILL);
+	(void)vm_job_wait(l.vm, b, 10);
+	uint64_t before = v.counted;
+	run_loop_until(l.loop, &v.counted, before + 40, 20000, "frames after");
+	check_int(v.broken + v.torn + v.backwards, ==, 0);
+	check_int(count_free(&l), ==, LEASES - 1);
+
+	/* Asked for nicely, by whoever has the token. */
+	vm_run_ok(l.vm, 10, "helix-lease -c 3 -- sh -c 'helix-lease --release; echo $?' | grep -qx 0");
+	check_int(vm_run(l.vm, 10, "helix-lease --release --token $(printf %%064d 7)"), ==, 1);
+	check_str(vm_output(l.vm), "helix-lease: no such lease\n");
+	vm_job_signal(l.vm, a, SIGTERM);
+	check_int(vm_job_wait(l.vm, a, 10), ==, 0);
+	check_int(count_free(&l), ==, LEASES);
+	viewer_finish(&v);
+	lease_vm_stop(&l);
+}
+
+TEST_TIMEOUT(killed_holder_frees_its_output_at_once, 300) {
+	struct lease_vm l;
+	lease_vm_start(&l, NULL);
+	const char *output = vm_run_ok(l.vm, 60, "lease-driver kill");
+	(void)fprintf(stderr, "# %s\n", output);
+	check_int(number_after(output, "free after "), <, 100);
+	check_int(number_after(output, "passed on after "), <, 500);
+	lease_vm_stop(&l);
+}
+
+TEST_TIMEOUT(a_lease_is_resized, 300) {
+	struct lease_vm l;
+	lease_vm_start(&l, NULL);
+	vm_run_ok(l.vm, 30,
+		"helix-lease --size 800x600 -- sh -c 'helix-lease --resize 1024x768@30 && "
+		"helix-lease --list' >/tmp/list");
+	check(strstr(vm_run_ok(l.vm, 10, "cat /tmp/list"), "1024x768@30"));
+	lease_vm_stop(&l);
+}
+
+struct usage {
+	double fds, kib;
+};
+
+static struct usage manager_usage(struct lease_vm *l) {
+	struct usage u;
+	vm_run_ok(l->vm, 10,
+		"p=$(pidof helix-drm-manager); echo fds $(ls /proc/$p/fd | wc -l); "
+		"sed -n 's/^RssAnon: */rss /p' /proc/$p/status");
+	u.fds = number_after(vm_output(l->vm), "fds ");
+	u.kib = number_after(vm_output(l->vm), "rss ");
+	return u;
+}
+
+TEST_TIMEOUT(a_thousand_cycles_leak_nothing, 900) {
+	struct lease_vm l;
+	lease_vm_start(&l, NULL);
+	vm_run_ok(l.vm, 120, "lease-driver cycles 50");
+	struct usage before = manager_usage(&l);
+	const char *output = vm_run_ok(l.vm, 600, "lease-driver cycles 1000");
+	(void)fprintf(stderr, "# one after the other: %s", output);
+	double p50 = number_after(output, "p50 ");
+	output = vm_run_ok(l.vm, 600, "lease-driver cycles 1000 20");
+	(void)fprintf(stderr, "# 20 at a time: %s", output);
+	struct usage after = manager_usage(&l);
+	(void)fprintf(stderr, "# fds %.0f to %.0f, anonymous memory %.0f to %.0f KiB\n", before.fds,
+		after.fds, before.kib, after.kib);
+	check_int(count_free(&l), ==, LEASES);
+	check_int(after.fds, ==, before.fds);
+	check_int(after.kib, <=, before.kib + 256);
+	check_int(p50, <, 50);
+	/* The kernel's list, which the manager compares with its own when it starts. */
+	vm_job_signal(l.vm, l.manager, SIGHUP);
+	vm_job_expect(l.vm, l.manager, "as before", 20);
+	check_serves(&l);
+	check(!strstr(vm_job_output(l.vm, l.manager), "is nobody's"));
+	lease_vm_stop(&l);
+}
+
+#define RUNNERS 3u
+
+/* Restarts the manager while flippers run; they must not notice, nor their viewers. */
+static void restart_while_flipping(int signal) {
+	struct lease_vm l;
+	struct viewer v[RUNNERS];
+	uint32_t jobs[RUNNERS];
+	lease_vm_start(&l, NULL);
+	for (unsigned i = 0; i < RUNNERS; i++) {
+		jobs[i] = start_flipper(&l, i + 1, 15);
+		viewer_init(&v[i], l.loop, l.vm, i + 1);
+		run_loop_until(l.loop, &v[i].counted, 5, 20000, "frames before");
+	}
+	for (unsigned round = 1; round <= 3; round++) {
+		vm_job_signal(l.vm, l.manager, signal);
+		char text[64];
+		for (unsigned i = 0; i < RUNNERS; i++) {
+			uint64_t before = v[i].counted;
+			run_loop_until(l.loop, &v[i].counted, before + 15, 20000, "frames after");
+		}
+		vm_run_ok(l.vm, 20, "helix-lease --size 640x480 -- true");
+		check_int(count_free(&l), ==, LEASES - RUNNERS);
+		const char *log = vm_job_output(l.vm, l.manager);
+		check_int(count_text(log, "ready "), ==, round + 1);
+		check_int(count_text(log, "goes on"), ==, RUNNERS * round);
+		(void)snprintf(text, sizeof(text), "ended %d", signal == SIGHUP ? SIGKILL : 0);
+		check_int(count_text(log, text), ==, round);
+	}
+	for (unsigned i = 0; i < RUNNERS; i++) {
+		check_int(v[i].broken + v[i].torn + v[i].backwards, ==, 0);
+		check_int(v[i].size_changes, ==, 1); /* the first */
+		viewer_finish(&v[i]);
+		vm_job_signal(l.vm, jobs[i], SIGTERM);
+		check_int(vm_job_wait(l.vm, jobs[i], 10), ==, 0);
+	}
+	/* Their ends were noticed by a process that did not know them from the beginning. */
+	check_serves(&l);
+	lease_vm_stop(&l);
+}
+
+TEST_TIMEOUT(killed_manager_is_not_noticed, 400) {
+	restart_while_flipping(SIGHUP);
+}
+
+TEST_TIMEOUT(restarted_manager_is_not_noticed, 400) {
+	restart_while_flipping(SIGUSR1);
+}
+
+/* Holders whose connection is not there any more: one comes back in time, the other does not. */
+TEST_TIMEOUT(holders_come_back_with_their_token, 300) {
+	struct lease_vm l;
+	struct lease_vm_config config = {.manager_args = "--grace 3000"};
+	lease_vm_start(&l, &config);
+	/* The program keeps the lease (3) and loses the connection (4), while nobody is listening. */
+	uint32_t jobs[2];
+	for (unsigned i = 0; i < 2; i++) {
+		jobs[i] = vm_spawn(l.vm,
+			"helix-lease -c %u --size 640x480 -- sh -c '"
+			"echo $HELIX_LEASE_TOKEN >/tmp/token%u; echo held; read x </tmp/fifo%u; "
+			"exec drm-flipper --lease-fd 3 -r 10 --print 4>&-'",
+			i + 1, i, i);
+		vm_run_ok(l.vm, 5, "mkfifo /tmp/fifo%u", i);
+		vm_job_expect(l.vm, jobs[i], "held", 20);
+	}
+	vm_run_ok(l.vm, 5, "kill -STOP $(pidof helix-drm-manager)");
+	vm_run_ok(l.vm, 5, "echo >/tmp/fifo0; echo >/tmp/fifo1");
+	vm_job_expect(l.vm, jobs[0], "flips/s", 20);
+	vm_job_expect(l.vm, jobs[1], "flips/s", 20);
+	vm_job_signal(l.vm, l.manager, SIGHUP);
+	vm_job_expect(l.vm, l.manager, "scanout 2: released", 20);
+	lease_vm_stop(&l);
+}
+
+TEST_TIMEOUT(without_a_store_the_start_is_clean, 300) {
+	struct lease_vm l;
+	struct lease_vm_config config = {.alone = true};
+	struct viewer v;
+	lease_vm_start(&l, &config);
+	viewer_init(&v, l.loop, l.vm, 1);
+	uint32_t job = vm_spawn(l.vm, "helix-lease --size 640x480 --print --hold");
+	vm_job_expect(l.vm, job, "scanout 1:", 20);
+	vm_job_signal(l.vm, l.manager, SIGKILL);
+	check_int(vm_job_wait(l.vm, job, 10), ==, 1);
+	check(strstr(vm_job_output(l.vm, job), "took the lease back"));
+	lease_vm_start_manager(&l, true, "--log-level debug");
+	check_serves(&l);
+	vm_job_signal(l.vm, l.manager, SIGTERM);
+	check_int(vm_job_wait(l.vm, l.manager, 10), ==, 0);
+	viewer_finish(&v);
+	lease_vm_stop(&l);
+}
+
+TEST_TIMEOUT(exporter_that_is_not_there_harms_nobody, 400) {
+	struct lease_vm l;
+	struct lease_vm_config config = {.no_manager = true};
+	lease_vm_start(&l, &config);
+	/* Port 1 of the host refuses; 10.0.2.77 is nobody, and does not even say so. */
+	l.manager = vm_spawn(l.vm, "exec helix-drm-manager --exporter 1 --timeout 2000");
+	vm_job_expect(l.vm, l.manager, "listening on", 20);
+	check_int(vm_run(l.vm, 3, "helix-lease -- true"), ==, 1);
+	check(strstr(vm_output(l.vm), "helix-lease: QEMU enable failed: "));
+	check_int(count_free(&l), ==, LEASES);
+	vm_job_signal(l.vm, l.manager, SIGTERM);
+	check_int(vm_job_wait(l.vm, l.manager, 10), ==, 0);
+
+	l.manager = vm_spawn(l.vm, "exec helix-drm-manager --exporter 10.0.2.77:1 --timeout 2000");
+	vm_job_expect(l.vm, l.manager, "listening on", 20);
+	check_int(vm_run(l.vm, 6, "helix-lease -- true"), ==, 1);
+	check(strstr(vm_output(l.vm), "helix-lease: QEMU enable failed: "));
+	check_int(count_free(&l), ==, LEASES);
+	vm_job_signal(l.vm, l.manager, SIGTERM);
+	check_int(vm_job_wait(l.vm, l.manager, 10), ==, 0);
+
+	/* Slow: it takes connections and says nothing. Then it goes on as if nothing had been. */
+	l.manager = vm_spawn(
+		l.vm, "exec helix-drm-manager --exporter %u --timeout 2000", l.vm->port);
+	vm_job_expect(l.vm, l.manager, "connected", 20);
+	check_serves(&l);
+	check(kill(l.vm->gpu.pid, SIGSTOP) == 0);
+	check_int(vm_run(l.vm, 6, "helix-lease -- true"), ==, 1);
+	check(strstr(vm_output(l.vm), "helix-lease: QEMU enable failed: no answer in time"));
+	check_int(count_free(&l), ==, LEASES);
+	check(kill(l.vm->gpu.pid, SIGCONT) == 0);
+	check_serves(&l);
+	lease_vm_stop(&l);
+}
+
+TEST_TIMEOUT(hostile_clients_disturb_nobody, 600) {
+	struct lease_vm l;
+	struct viewer v;
+	lease_vm_start(&l, NULL);
+	(void)start_flipper(&l, 1, 20);
+	viewer_init(&v, l.loop, l.vm, 1);
+	struct usage before = manager_usage(&l);
+	vm_run_ok(l.vm, 60, "lease-driver garbage 2000");
+	vm_run_ok(l.vm, 60, "lease-driver fds 2000");
+	vm_run_ok(l.vm, 60, "lease-driver chatter 2000");
+	/* Ten thousand that stay; and those that begin a request and stop. */
+	uint32_t crowd = vm_spawn(l.vm, "lease-driver connections 10000");
+	vm_job_expect(l.vm, crowd, "done", 120);
+	uint32_t half = vm_spawn(l.vm, "lease-driver half 500");
+	vm_job_expect(l.vm, half, "done", 60);
+	struct usage during = manager_usage(&l);
+	check_int(during.fds, <=, before.fds + 64);
+	/* Somebody else is served meanwhile: the agent's jobs are of one user, so give it another. */
+	vm_run_ok(l.vm, 20, "busybox su -s /bin/sh nobody -c 'helix-lease --size 640x480 -- true'");
+	vm_job_signal(l.vm, crowd, SIGKILL);
+	vm_job_signal(l.vm, half, SIGKILL);
+	(void)vm_job_wait(l.vm, crowd, 20);
+	(void)vm_job_wait(l.vm, half, 20);
+	vm_run_ok(l.vm, 30, "helix-lease --size 640x480 -- true");
+	struct usage after = manager_usage(&l);
+	(void)fprintf(stderr, "# fds %.0f, %.0f in the crowd, %.0f after; memory %.0f, %.0f, %.0f KiB\n",
+		before.fds, during.fds, after.fds, before.kib, during.kib, after.kib);
+	check_int(after.fds, ==, before.fds);
+	check_int(after.kib, <=, before.kib + 1024);
+	uint64_t counted = v.counted;
+	run_loop_until(l.loop, &v.counted, counted + 20, 20000, "frames after");
+	check_int(v.broken + v.torn + v.backwards, ==, 0);
+	viewer_finish(&v);
+	lease_vm_stop(&l);
+}
