@@ -24,6 +24,7 @@
 enum action {
 	ACTION_RUN,
 	ACTION_HOLD,
+	ACTION_RECLAIM,
 	ACTION_LIST,
 	ACTION_RELEASE,
 	ACTION_RESIZE,
@@ -92,6 +93,11 @@ static int set_hold(const char *value, void *data) {
 	return 0;
 }
 
+static int set_reclaim(const char *value, void *data) {
+	((struct config *)data)->action = ACTION_RECLAIM;
+	return 0;
+}
+
 static int set_print(const char *value, void *data) {
 	((struct config *)data)->print = true;
 	return 0;
@@ -109,6 +115,8 @@ static const struct option_spec options[] = {
 	{"print", 'p', NULL, "print what was leased", set_print},
 	{"hold", 0, NULL, "run nothing: hold the lease until the manager takes it, or a signal",
 		set_hold},
+	{"reclaim", 0, NULL, "hold the lease with the token again, after its connection was lost",
+		set_reclaim},
 	{"list", 'l', NULL, "print all outputs and who holds them", set_list},
 	{"release", 0, NULL, "give the lease with the token back", set_release},
 	{"resize", 0, "WxH[@HZ]", "change the size of the lease with the token", set_resize},
@@ -198,15 +206,17 @@ static int place_fds(struct lease *lease) {
 static int run(const struct config *c, char *argv[]) {
 	char error[LEASE_ERROR_SIZE] = "";
 	struct lease lease;
-	int r = lease_acquire(&c->wish, &lease, error);
+	int r = c->action == ACTION_RECLAIM
+		? lease_reclaim(c->wish.socket, c->token, c->wish.timeout_ms, &lease, error)
+		: lease_acquire(&c->wish, &lease, error);
 	if (r < 0) {
 		(void)fprintf(stderr, "helix-lease: %s\n", error);
 		return r;
 	}
-	if (c->print || c->action == ACTION_HOLD) {
+	if (c->print || c->action != ACTION_RUN) {
 		print_lease(&lease);
 	}
-	if (c->action == ACTION_HOLD) {
+	if (c->action != ACTION_RUN) {
 		struct pollfd p = {.fd = lease.connection, .events = POLLIN};
 		while (poll(&p, 1, -1) < 0 && errno == EINTR) {
 		}
@@ -259,12 +269,13 @@ int main(int argc, char *argv[]) {
 	case ACTION_LIST:
 		r = print_list(&c);
 		break;
+	case ACTION_RECLAIM:
 	case ACTION_RELEASE:
 	case ACTION_RESIZE:
 		if (!c.has_token && (!token || lease_token_from_string(token, c.token) < 0)) {
 			return usage("--token or $HELIX_LEASE_TOKEN is needed");
 		}
-		r = use_token(&c);
+		r = c.action == ACTION_RECLAIM ? run(&c, NULL) : use_token(&c);
 		break;
 	default:
 		if (c.action == ACTION_RUN && index == argc) {

@@ -65,11 +65,13 @@ static void tell(struct exporter *e, uint32_t id) {
 	}
 	int r;
 	if (s->on) {
-		struct hxfr_enable_scanout msg = {.scanout_id = id,
-			.width = s->width,
-			.height = s->height,
-			.refresh = s->refresh};
-		r = hxfr_client_enable(e->client, &msg);
+		struct hxfr_enable_lease msg = {.scanout = {.scanout_id = id,
+							.width = s->width,
+							.height = s->height,
+							.refresh = s->refresh}};
+		memcpy(msg.token, s->token, sizeof(msg.token));
+		r = e->tokens ? hxfr_client_enable_lease(e->client, &msg)
+			      : hxfr_client_enable(e->client, &msg.scanout);
 	} else {
 		r = hxfr_client_disable(e->client, id);
 	}
@@ -82,6 +84,7 @@ static void tell(struct exporter *e, uint32_t id) {
 	s->replies += s->on || e->extended;
 }
 
+/* To ENABLE or DISABLE; of several under way only the last counts. */
 static void handle_reply(struct exporter *e, uint32_t id, bool success, const uint8_t *token) {
 	if (id >= CARD_OUTPUTS_MAX || e->slots[id].replies == 0) {
 		return;
@@ -103,13 +106,28 @@ static void handle_reply(struct exporter *e, uint32_t id, bool success, const ui
 static void handle_connected(void *data) {
 	struct exporter *e = data;
 	/* A server of ours answers both, in this order; others only the second. */
-	(void)hxfr_client_hello(e->client, HXFR_FEATURE_STATE);
+	(void)hxfr_client_hello(e->client, HXFR_FEATURE_STATE | HXFR_FEATURE_TOKENS);
+	if (e->config.key) {
+		(void)hxfr_client_authenticate(e->client, e->config.key);
+	}
 	(void)hxfr_client_ping(e->client);
 }
 
 static void handle_hello(const struct hxfr_hello_resp *msg, void *data) {
 	struct exporter *e = data;
 	e->extended = true;
+	e->tokens = msg->features & HXFR_FEATURE_TOKENS;
+}
+
+static void handle_authenticated(bool success, void *data) {
+	const struct exporter *e = data;
+	if (!success) {
+		log_err("%s: does not know our key", e->name);
+	}
+}
+
+static void handle_lease(const struct hxfr_lease_resp *msg, void *data) {
+	handle_reply(data, msg->scanout.scanout_id, msg->scanout.success != 0, msg->token);
 }
 
 static void handle_pong(void *data) {
@@ -192,6 +210,8 @@ static const struct hxfr_client_handler client_handler = {
 	.closed = handle_closed,
 	.hello = handle_hello,
 	.pong = handle_pong,
+	.authenticated = handle_authenticated,
+	.lease = handle_lease,
 	.scanout = handle_scanout,
 	.state = handle_state,
 	.error = handle_error,

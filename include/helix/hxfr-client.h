@@ -50,6 +50,9 @@ struct hxfr_client_handler {
 	void (*stats)(const struct hxfr_stats *msg, uint64_t now_ns, bool last, void *data);
 	void (*pong)(void *data);
 	void (*error)(const struct hxfr_error *msg, void *data);
+	/* To hxfr_client_authenticate and hxfr_client_enable_lease. */
+	void (*authenticated)(bool success, void *data);
+	void (*lease)(const struct hxfr_lease_resp *msg, void *data);
 };
 
 /*
@@ -69,6 +72,15 @@ int hxfr_client_disable(struct hxfr_client *c, uint32_t scanout_id);
 /* Of the scanout last subscribed to; never answered. */
 int hxfr_client_set_bitrate(struct hxfr_client *c, uint32_t bits_per_second);
 int hxfr_client_request_keyframe(struct hxfr_client *c);
+/*
+ * Section 4.6; only for servers that granted HXFR_FEATURE_TOKENS (others skip them): the manager's
+ * key, for exporters that want one; a scanout for a lease; and what must precede a subscription to
+ * a leased scanout, which is not answered.
+ */
+int hxfr_client_authenticate(struct hxfr_client *c, const uint8_t key[HXFR_TOKEN_SIZE]);
+int hxfr_client_enable_lease(struct hxfr_client *c, const struct hxfr_enable_lease *msg);
+int hxfr_client_show_token(
+	struct hxfr_client *c, uint32_t scanout_id, const uint8_t token[HXFR_TOKEN_SIZE]);
 /* HXFR_STATS_ALL for all. Needs HXFR_FEATURE_STATS. */
 int hxfr_client_request_stats(struct hxfr_client *c, uint32_t scanout_id);
 /* Done every 15 s anyway: the reference server closes connections that are silent for 60 s. */

@@ -45,9 +45,13 @@ enum hxfr_type {
 	HXFR_SCANOUT_STATE = 0x45,   /* S→C, section 4.4 */
 	HXFR_STATS_REQ = 0x46,       /* C→S, section 4.5 */
 	HXFR_STATS_RESP = 0x47,      /* S→C */
-	/* 0x48 … 0x4F are reserved for subscriptions that carry a lease's token; section 4.6. */
-	HXFR_RESERVED_TOKEN_FIRST = 0x48,
-	HXFR_RESERVED_TOKEN_LAST = 0x4F,
+	/* Leases and their tokens, section 4.6. */
+	HXFR_AUTHENTICATE = 0x48,      /* C→S */
+	HXFR_AUTHENTICATE_RESP = 0x49, /* S→C */
+	HXFR_ENABLE_LEASE = 0x4A,      /* C→S */
+	HXFR_LEASE_RESP = 0x4B,        /* S→C */
+	HXFR_SHOW_TOKEN = 0x4C,        /* C→S */
+	/* 0x4D … 0x4F are reserved. */
 	HXFR_ERROR = 0xFF, /* S→C, section 3.7 */
 };
 
@@ -69,7 +73,15 @@ enum hxfr_type {
 #define HXFR_STATS_REQ_SIZE       4u
 #define HXFR_STATS_RESP_SIZE      16u /* then count entries of entry_size bytes */
 #define HXFR_STATS_ENTRY_SIZE     112u
+#define HXFR_AUTHENTICATE_SIZE    32u
+#define HXFR_AUTHENTICATE_RESP_SIZE 4u
+#define HXFR_ENABLE_LEASE_SIZE    48u
+#define HXFR_LEASE_RESP_SIZE      104u
+#define HXFR_SHOW_TOKEN_SIZE      36u
 #define HXFR_ERROR_SIZE           260u
+
+/* Of a lease's token, and of the manager's key; section 4.6. */
+#define HXFR_TOKEN_SIZE 32u
 
 /* What precedes the bytes of the only access unit in a FRAME_RESPONSE: 24 and its u32 size. */
 #define HXFR_FRAME_PREFIX_SIZE 28u
@@ -156,7 +168,8 @@ enum hxfr_feature {
 	HXFR_FEATURE_CURSOR = 1u << 1,
 	HXFR_FEATURE_STATE = 1u << 2,
 	HXFR_FEATURE_STATS = 1u << 3,
-	HXFR_FEATURES_ALL = 0xF,
+	HXFR_FEATURE_TOKENS = 1u << 4, /* granted: the server knows the messages of section 4.6 */
+	HXFR_FEATURES_ALL = 0x1F,
 };
 
 struct hxfr_hello {
@@ -209,6 +222,21 @@ struct hxfr_scanout_state {
 	uint32_t refresh;       /* @16: Hz, as asked for */
 	uint32_t generation;    /* @20: counts guest resets */
 	uint32_t subscribers;   /* @24, then 4 reserved */
+};
+
+struct hxfr_enable_lease {
+	struct hxfr_enable_scanout scanout; /* @0 */
+	uint8_t token[HXFR_TOKEN_SIZE];     /* @16: zeroes: make a new one */
+};
+
+struct hxfr_lease_resp {
+	struct hxfr_scanout_resp scanout; /* @0 */
+	uint8_t token[HXFR_TOKEN_SIZE];   /* @72: zeroes on failure */
+};
+
+struct hxfr_show_token {
+	uint32_t scanout_id;            /* @0 */
+	uint8_t token[HXFR_TOKEN_SIZE]; /* @4 */
 };
 
 #define HXFR_STATS_ALL UINT32_MAX /* STATS_REQ: every scanout */

@@ -99,6 +99,31 @@ static int set_mode(const char *value, void *data) {
 	return fits ? 0 : -ERANGE;
 }
 
+/* 64 hexadecimal digits, as `openssl rand -hex 32` prints them. */
+static int set_manager_key(const char *value, void *data) {
+	struct access_config *a = &((struct export_options *)data)->access;
+	FILE *f = fopen(value, "re");
+	bool good = f != NULL;
+	for (size_t i = 0; good && i < sizeof(a->key); i++) {
+		unsigned byte;
+		good = fscanf(f, "%2x", &byte) == 1;
+		a->key[i] = good ? (uint8_t)byte : 0;
+	}
+	if (f) {
+		int rest;
+		good = good && ((rest = fgetc(f)) == EOF || rest == '\n');
+		(void)fclose(f);
+	}
+	a->has_key = good;
+	return good ? 0 : -EINVAL;
+}
+
+static int set_require_token(const char *value, void *data) {
+	(void)value;
+	((struct export_options *)data)->access.require_token = true;
+	return 0;
+}
+
 static int set_source(const char *value, void *data) {
 	struct export_options *o = data;
 	if (strcmp(value, "device") == 0) {
@@ -148,6 +173,10 @@ static const struct option_spec options[] = {
 	{"max-clients", 0, "N", "most clients at once (default 64)", set_max_clients},
 	{"queue-ms", 0, "MS", "longest queue of a client before it skips to an IDR (default 200)",
 		set_queue_ms},
+	{"manager-key", 0, "FILE", "key that the DRM manager shows, 64 hexadecimal digits",
+		set_manager_key},
+	{"require-token", 0, NULL, "let only a lease's holder watch, only the manager plug",
+		set_require_token},
 	{"memory-budget", 0, "MIB", "host memory that the guest's resources may take (default 256)",
 		set_memory_budget},
 	{"source", 0, "KIND", "device, or pattern: moving pictures without a VM (default device)",
@@ -193,6 +222,9 @@ enum options_result export_options_parse(int argc, char *argv[], struct export_o
 	} else if (ret->source == SOURCE_PATTERN &&
 		(ret->socket_path || ret->fd >= 0 || ret->qmp_path)) {
 		error = "--source=pattern takes no --socket-path, --fd or --qmp";
+	}
+	if (ret->access.require_token && !ret->access.has_key) {
+		error = "--require-token needs --manager-key: else nobody could plug an output";
 	}
 	if (error) {
 		fprintf(stderr, "%s: %s\n", program.name, error);

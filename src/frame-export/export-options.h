@@ -22,6 +22,7 @@ struct export_options {
 	unsigned max_outputs;
 	unsigned max_clients;
 	unsigned queue_ms;
+	struct access_config access;
 	unsigned fps_cap;
 	const struct encoder_ops *encoder;
 	uint32_t bitrate; /* bits/s; 0: none */

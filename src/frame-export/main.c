@@ -327,6 +327,7 @@ static int create_server(struct exporter *e) {
 		.max_clients = o->max_clients,
 		.queue_ms = o->queue_ms,
 		.n_scanouts = o->max_outputs,
+		.access = o->access,
 	};
 	int r = server_create(e->loop, &config, &backend, e, &e->server);
 	if (r < 0) {

@@ -155,6 +155,28 @@ int hxfr_client_enable(struct hxfr_client *c, const struct hxfr_enable_scanout *
 	return queued(c, hxfr_encode_enable_scanout(p, left, (uint16_t)msg->scanout_id, msg));
 }
 
+int hxfr_client_authenticate(struct hxfr_client *c, const uint8_t key[HXFR_TOKEN_SIZE]) {
+	size_t left;
+	uint8_t *p = out_end(c, &left);
+	return queued(c, hxfr_encode_authenticate(p, left, key));
+}
+
+int hxfr_client_enable_lease(struct hxfr_client *c, const struct hxfr_enable_lease *msg) {
+	size_t left;
+	uint8_t *p = out_end(c, &left);
+	uint16_t session = (uint16_t)msg->scanout.scanout_id;
+	return queued(c, hxfr_encode_enable_lease(p, left, session, msg));
+}
+
+int hxfr_client_show_token(
+	struct hxfr_client *c, uint32_t scanout_id, const uint8_t token[HXFR_TOKEN_SIZE]) {
+	struct hxfr_show_token msg = {.scanout_id = scanout_id};
+	size_t left;
+	uint8_t *p = out_end(c, &left);
+	memcpy(msg.token, token, sizeof(msg.token));
+	return queued(c, hxfr_encode_show_token(p, left, (uint16_t)scanout_id, &msg));
+}
+
 int hxfr_client_set_bitrate(struct hxfr_client *c, uint32_t bits_per_second) {
 	struct hxfr_config_req msg = {
 		.bitrate = bits_per_second,
@@ -249,6 +271,17 @@ static int handle_stats(struct hxfr_client *c, const uint8_t *p, size_t len) {
 	return 0;
 }
 
+static int handle_authenticated(struct hxfr_client *c, const uint8_t *p, size_t len) {
+	uint32_t success;
+	if (hxfr_decode_authenticate_resp(p, len, &success) <= 0) {
+		return -EBADMSG;
+	}
+	if (c->handler->authenticated) {
+		c->handler->authenticated(success != 0, c->data);
+	}
+	return 0;
+}
+
 static int handle_cursor_image(struct hxfr_client *c, const uint8_t *p, size_t len) {
 	struct hxfr_cursor_image msg;
 	const uint8_t *pixels;
@@ -294,6 +327,11 @@ static int handle_message(struct hxfr_client *c, const struct hxfr_header *h, ui
 		break;
 	case HXFR_SCANOUT_RESP:
 		DISPATCH(c, p, len, struct hxfr_scanout_resp, hxfr_decode_scanout_resp, scanout);
+		break;
+	case HXFR_AUTHENTICATE_RESP:
+		return handle_authenticated(c, p, len);
+	case HXFR_LEASE_RESP:
+		DISPATCH(c, p, len, struct hxfr_lease_resp, hxfr_decode_lease_resp, lease);
 		break;
 	case HXFR_CURSOR_POSITION:
 		DISPATCH(c, p, len, struct hxfr_cursor_position, hxfr_decode_cursor_position,

@@ -29,6 +29,11 @@ static const struct hxfr_message_info messages[256] = {
 	[HXFR_SCANOUT_STATE] = {"SCANOUT_STATE", false, HXFR_SCANOUT_STATE_SIZE},
 	[HXFR_STATS_REQ] = {"STATS_REQ", true, HXFR_STATS_REQ_SIZE},
 	[HXFR_STATS_RESP] = {"STATS_RESP", false, HXFR_STATS_RESP_SIZE},
+	[HXFR_AUTHENTICATE] = {"AUTHENTICATE", true, HXFR_AUTHENTICATE_SIZE},
+	[HXFR_AUTHENTICATE_RESP] = {"AUTHENTICATE_RESP", false, HXFR_AUTHENTICATE_RESP_SIZE},
+	[HXFR_ENABLE_LEASE] = {"ENABLE_LEASE", true, HXFR_ENABLE_LEASE_SIZE},
+	[HXFR_LEASE_RESP] = {"LEASE_RESP", false, HXFR_LEASE_RESP_SIZE},
+	[HXFR_SHOW_TOKEN] = {"SHOW_TOKEN", true, HXFR_SHOW_TOKEN_SIZE},
 	[HXFR_ERROR] = {"ERROR", false, HXFR_ERROR_SIZE},
 };
 
@@ -547,5 +552,116 @@ ssize_t hxfr_encode_stats_resp(uint8_t *buf, size_t size, uint16_t session, uint
 	for (uint32_t i = 0; i < count; i++) {
 		write_stats(&w, &entries[i]);
 	}
+	return writer_written(&w);
+}
+
+/*
+ * Leases and tokens
+ */
+static void read_token(struct reader *r, uint8_t ret[HXFR_TOKEN_SIZE]) {
+	memcpy(ret, read_bytes(r, HXFR_TOKEN_SIZE), HXFR_TOKEN_SIZE);
+}
+
+static void write_token(struct writer *w, const uint8_t token[HXFR_TOKEN_SIZE]) {
+	uint8_t *p = write_bytes(w, HXFR_TOKEN_SIZE);
+	if (p) {
+		memcpy(p, token, HXFR_TOKEN_SIZE);
+	}
+}
+
+ssize_t hxfr_decode_authenticate(const uint8_t *buf, size_t len, uint8_t ret[HXFR_TOKEN_SIZE]) {
+	struct reader r = {buf, len, false};
+	const uint8_t *key = read_bytes(&r, HXFR_TOKEN_SIZE);
+	if (!r.missing) {
+		memcpy(ret, key, HXFR_TOKEN_SIZE);
+	}
+	return reader_consumed(&r, len);
+}
+
+ssize_t hxfr_decode_authenticate_resp(const uint8_t *buf, size_t len, uint32_t *ret_success) {
+	return hxfr_decode_scanout_id(buf, len, ret_success);
+}
+
+ssize_t hxfr_decode_enable_lease(const uint8_t *buf, size_t len, struct hxfr_enable_lease *ret) {
+	struct hxfr_enable_lease m;
+	ssize_t n = hxfr_decode_enable_scanout(buf, len, &m.scanout);
+	if (n <= 0) {
+		return n;
+	}
+	struct reader r = {buf + n, len - (size_t)n, false};
+	read_token(&r, m.token);
+	if (!r.missing) {
+		*ret = m;
+	}
+	/* From the first byte: what the cursor has left is left of the whole. */
+	return reader_consumed(&r, len);
+}
+
+ssize_t hxfr_decode_lease_resp(const uint8_t *buf, size_t len, struct hxfr_lease_resp *ret) {
+	struct hxfr_lease_resp m;
+	ssize_t n = hxfr_decode_scanout_resp(buf, len, &m.scanout);
+	if (n <= 0) {
+		return n;
+	}
+	struct reader r = {buf + n, len - (size_t)n, false};
+	read_token(&r, m.token);
+	if (!r.missing) {
+		*ret = m;
+	}
+	/* From the first byte: what the cursor has left is left of the whole. */
+	return reader_consumed(&r, len);
+}
+
+ssize_t hxfr_decode_show_token(const uint8_t *buf, size_t len, struct hxfr_show_token *ret) {
+	struct reader r = {buf, len, false};
+	struct hxfr_show_token m = {.scanout_id = read_u32(&r)};
+	read_token(&r, m.token);
+	if (!r.missing) {
+		*ret = m;
+	}
+	return reader_consumed(&r, len);
+}
+
+ssize_t hxfr_encode_authenticate(uint8_t *buf, size_t size, const uint8_t key[HXFR_TOKEN_SIZE]) {
+	struct writer w = begin(buf, size, HXFR_AUTHENTICATE, 0, HXFR_AUTHENTICATE_SIZE);
+	write_token(&w, key);
+	return writer_written(&w);
+}
+
+ssize_t hxfr_encode_authenticate_resp(uint8_t *buf, size_t size, uint16_t session, bool success) {
+	struct writer w =
+		begin(buf, size, HXFR_AUTHENTICATE_RESP, session, HXFR_AUTHENTICATE_RESP_SIZE);
+	write_u32(&w, success);
+	return writer_written(&w);
+}
+
+ssize_t hxfr_encode_enable_lease(
+	uint8_t *buf, size_t size, uint16_t session, const struct hxfr_enable_lease *msg) {
+	struct writer w = begin(buf, size, HXFR_ENABLE_LEASE, session, HXFR_ENABLE_LEASE_SIZE);
+	write_u32(&w, msg->scanout.scanout_id);
+	write_u32(&w, msg->scanout.width);
+	write_u32(&w, msg->scanout.height);
+	write_u32(&w, msg->scanout.refresh);
+	write_token(&w, msg->token);
+	return writer_written(&w);
+}
+
+ssize_t hxfr_encode_lease_resp(uint8_t *buf, size_t size, uint16_t session, uint32_t scanout_id,
+	bool success, const uint8_t token[HXFR_TOKEN_SIZE]) {
+	char name[HXFR_CONNECTOR_NAME_SIZE];
+	(void)snprintf(name, sizeof(name), "Virtual-%" PRIu64, (uint64_t)scanout_id + 1);
+	struct writer w = begin(buf, size, HXFR_LEASE_RESP, session, HXFR_LEASE_RESP_SIZE);
+	write_u32(&w, scanout_id);
+	write_u32(&w, success);
+	write_text(&w, name, sizeof(name));
+	write_token(&w, token);
+	return writer_written(&w);
+}
+
+ssize_t hxfr_encode_show_token(
+	uint8_t *buf, size_t size, uint16_t session, const struct hxfr_show_token *msg) {
+	struct writer w = begin(buf, size, HXFR_SHOW_TOKEN, session, HXFR_SHOW_TOKEN_SIZE);
+	write_u32(&w, msg->scanout_id);
+	write_token(&w, msg->token);
 	return writer_written(&w);
 }

@@ -53,6 +53,12 @@ ssize_t hxfr_decode_scanout_state(const uint8_t *buf, size_t len, struct hxfr_sc
 /* The fixed part; -EBADMSG for an entry size below HXFR_STATS_ENTRY_SIZE. */
 ssize_t hxfr_decode_stats_resp(const uint8_t *buf, size_t len, struct hxfr_stats_resp *ret);
 ssize_t hxfr_decode_stats(const uint8_t *buf, size_t len, struct hxfr_stats *ret);
+/* The key of AUTHENTICATE. */
+ssize_t hxfr_decode_authenticate(const uint8_t *buf, size_t len, uint8_t ret[HXFR_TOKEN_SIZE]);
+ssize_t hxfr_decode_authenticate_resp(const uint8_t *buf, size_t len, uint32_t *ret_success);
+ssize_t hxfr_decode_enable_lease(const uint8_t *buf, size_t len, struct hxfr_enable_lease *ret);
+ssize_t hxfr_decode_lease_resp(const uint8_t *buf, size_t len, struct hxfr_lease_resp *ret);
+ssize_t hxfr_decode_show_token(const uint8_t *buf, size_t len, struct hxfr_show_token *ret);
 
 /* A message without payload, or the header of one whose payload is written elsewhere. */
 ssize_t hxfr_encode_header(uint8_t *buf, size_t size, const struct hxfr_header *header);
@@ -90,5 +96,14 @@ ssize_t hxfr_encode_cursor_position(
 ssize_t hxfr_encode_scanout_state(uint8_t *buf, size_t size, const struct hxfr_scanout_state *msg);
 ssize_t hxfr_encode_stats_resp(uint8_t *buf, size_t size, uint16_t session, uint64_t now_ns,
 	const struct hxfr_stats *entries, uint32_t count);
+ssize_t hxfr_encode_authenticate(uint8_t *buf, size_t size, const uint8_t key[HXFR_TOKEN_SIZE]);
+ssize_t hxfr_encode_authenticate_resp(uint8_t *buf, size_t size, uint16_t session, bool success);
+ssize_t hxfr_encode_enable_lease(
+	uint8_t *buf, size_t size, uint16_t session, const struct hxfr_enable_lease *msg);
+/* The connector name is made from the id. */
+ssize_t hxfr_encode_lease_resp(uint8_t *buf, size_t size, uint16_t session, uint32_t scanout_id,
+	bool success, const uint8_t token[HXFR_TOKEN_SIZE]);
+ssize_t hxfr_encode_show_token(
+	uint8_t *buf, size_t size, uint16_t session, const struct hxfr_show_token *msg);
 
 #endif

@@ -78,7 +78,7 @@ static void step_drag(struct desktop *d, unsigned n) {
 }
 
 static void step_desktop(struct desktop *d, unsigned n) {
-	content_desktop(&d->shown, n);
+	content_desktop(&d->shown, 100 + n);
 }
 
 static void step_photo(struct desktop *d, unsigned n) {
@@ -138,20 +138,24 @@ static void rig_stop(struct rig *g) {
 	exporter_stop(&g->e);
 }
 
-/* One frame on all screens. */
+/* One frame on all screens; with `wait`, until everybody has it. */
 static void flip_all(struct rig *g, bool wait) {
+	uint64_t flipped[16];
 	for (unsigned i = 0; i < g->n_screens; i++) {
 		memcpy(fake_screen_back(g->screens[i]), g->desktop.shown.pixels,
 			(size_t)4 * WIDTH * HEIGHT);
+		flipped[i] = now_ns();
 		check_ok(fake_screen_submit(g->screens[i], NULL));
 	}
-	uint64_t fresh[16];
 	for (unsigned i = 0; i < g->n_screens; i++) {
-		fresh[i] = g->viewers[i].new_content;
 		check_int(fake_screen_finish(g->screens[i], NULL), ==, OK);
 	}
+	uint64_t deadline = now_ns() + 20 * NSEC_PER_SEC;
 	for (unsigned i = 0; wait && i < g->n_screens; i++) {
-		check(loop_run_until(g->loop, &g->viewers[i].new_content, fresh[i] + 1, 20000));
+		while (g->viewers[i].flip.flip_ns < flipped[i]) {
+			check(now_ns() < deadline);
+			check_ok(sd_event_run(g->loop, 100000));
+		}
 	}
 }
 

@@ -159,8 +159,20 @@ static void on_error(const struct hxfr_error *msg, void *data) {
 	((struct record *)data)->errors += msg->code == HXFR_ERR_INVALID;
 }
 
-static const struct hxfr_client_handler handler = {on_connected, on_closed, on_hello, on_subscribed,
-	on_frame, on_scanout, on_image, on_position, on_state, on_stats, on_pong, on_error};
+static const struct hxfr_client_handler handler = {
+	.connected = on_connected,
+	.closed = on_closed,
+	.hello = on_hello,
+	.subscribed = on_subscribed,
+	.frame = on_frame,
+	.scanout = on_scanout,
+	.cursor_image = on_image,
+	.cursor_position = on_position,
+	.state = on_state,
+	.stats = on_stats,
+	.pong = on_pong,
+	.error = on_error,
+};
 
 /* Plays the script to a client until the connection ends; returns what `closed` was told. */
 static struct record listen_to(struct script *s, size_t chunk) {
@@ -184,8 +196,7 @@ static void say_frame(struct script *s, const char *text) {
 	say_bytes(s, text, strlen(text));
 }
 
-TEST(all_that_servers_may_do_is_taken)
-{
+TEST(all_that_servers_may_do_is_taken) {
 	static struct script s;
 	struct hxfr_subscribe_resp sub = {3, 1};
 	struct hxfr_hello_resp hello = {1, 15, 16, 1, 1};
@@ -231,8 +242,7 @@ TEST(all_that_servers_may_do_is_taken)
 	}
 }
 
-TEST(malformed_messages_end_the_connection)
-{
+TEST(malformed_messages_end_the_connection) {
 	static struct script s;
 	static const struct {
 		uint8_t type;
@@ -281,8 +291,7 @@ TEST(malformed_messages_end_the_connection)
 	check_int(listen_to(&s, 100).error, ==, 0);
 }
 
-TEST(client_may_be_destroyed_in_a_handler)
-{
+TEST(client_may_be_destroyed_in_a_handler) {
 	static struct script s;
 	struct record r = {.destroy = true};
 	sd_event *loop;
@@ -300,8 +309,7 @@ TEST(client_may_be_destroyed_in_a_handler)
 	script_stop(&s);
 }
 
-TEST(unreachable_server_is_reported)
-{
+TEST(unreachable_server_is_reported) {
 	struct record r = {0};
 	struct hxfr_client *c = NULL;
 	static struct script s;
@@ -340,8 +348,7 @@ static void draw(uint8_t *y, uint8_t *uv, uint32_t at_x, uint32_t at_y, uint32_t
 	}
 }
 
-TEST(counter_is_read_back)
-{
+TEST(counter_is_read_back) {
 	static uint8_t y[WIDTH * HEIGHT], uv[WIDTH * HEIGHT / 2];
 	static const uint32_t values[] = {0, 1, 0x80000000, UINT32_MAX, 0xA5C3F00F, 12345};
 	struct counter_planes p = {WIDTH, HEIGHT, y, uv, uv + 1, WIDTH, WIDTH, 2};

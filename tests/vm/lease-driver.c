@@ -5,6 +5,9 @@
  *   cycles N PARALLEL   leases and releases N times, by so many processes; prints how long requests
  *                       took until the fd was there
  *   isolate             holds two leases, and tries from one what concerns the other
+ *   other UID           takes a lease as that user
+ *   stall N             flips on N leases by atomic commits, and measures how long each took while
+ *                       others come and go
  *   kill                how soon a killed holder's output is free, and how soon somebody has it
  *   half|garbage|fds|chatter|connections N   behaves badly so many times
  */
@@ -127,6 +130,193 @@ static void isolate(void) {
 			: -1);
 	expect_refusal("revoke a lease", drmModeRevokeLease(a.fd, 2));
 	printf("isolated\n");
+	exit(0);
+}
+
+/*
+ * Atomic flips, each waited for
+ */
+struct flip_target {
+	struct lease lease;
+	uint32_t fb[2], mode_blob;
+	uint32_t width, height;
+};
+
+static uint32_t property(int fd, uint32_t object, uint32_t type, const char *name) {
+	drmModeObjectProperties *props = drmModeObjectGetProperties(fd, object, type);
+	uint32_t id = 0;
+	for (uint32_t i = 0; props && i < props->count_props; i++) {
+		drmModePropertyRes *p = drmModeGetProperty(fd, props->props[i]);
+		id = p && strcmp(p->name, name) == 0 ? p->prop_id : id;
+		drmModeFreeProperty(p);
+	}
+	drmModeFreeObjectProperties(props);
+	if (id == 0) {
+		die("stall: no property", name);
+	}
+	return id;
+}
+
+static void set(drmModeAtomicReq *request, int fd, uint32_t object, uint32_t type, const char *name,
+	uint64_t value) {
+	if (drmModeAtomicAddProperty(request, object, property(fd, object, type, name), value) < 0) {
+		die("stall", "no memory");
+	}
+}
+
+static void make_buffers(struct flip_target *t) {
+	for (int i = 0; i < 2; i++) {
+		uint32_t handle, pitch;
+		uint64_t size;
+		if (drmModeCreateDumbBuffer(
+			    t->lease.fd, t->width, t->height, 32, 0, &handle, &pitch, &size) < 0 ||
+			drmModeAddFB(t->lease.fd, t->width, t->height, 24, 32, pitch, handle,
+				&t->fb[i]) < 0) {
+			die("stall: buffer", strerror(errno));
+		}
+	}
+}
+
+static void start_output(struct flip_target *t) {
+	int fd = t->lease.fd;
+	const struct lease_ext_reply *a = &t->lease.about;
+	(void)drmSetClientCap(fd, DRM_CLIENT_CAP_UNIVERSAL_PLANES, 1);
+	if (drmSetClientCap(fd, DRM_CLIENT_CAP_ATOMIC, 1) < 0) {
+		die("stall", "no atomic modesetting");
+	}
+	drmModeConnector *c = drmModeGetConnector(fd, a->connector_id);
+	if (!c || c->count_modes == 0) {
+		die("stall", "no mode");
+	}
+	t->width = c->modes[0].hdisplay;
+	t->height = c->modes[0].vdisplay;
+	(void)drmModeCreatePropertyBlob(fd, &c->modes[0], sizeof(c->modes[0]), &t->mode_blob);
+	drmModeFreeConnector(c);
+	make_buffers(t);
+	drmModeAtomicReq *r = drmModeAtomicAlloc();
+	const uint32_t plane = DRM_MODE_OBJECT_PLANE;
+	set(r, fd, a->connector_id, DRM_MODE_OBJECT_CONNECTOR, "CRTC_ID", a->crtc_id);
+	set(r, fd, a->crtc_id, DRM_MODE_OBJECT_CRTC, "MODE_ID", t->mode_blob);
+	set(r, fd, a->crtc_id, DRM_MODE_OBJECT_CRTC, "ACTIVE", 1);
+	set(r, fd, a->primary_plane_id, plane, "CRTC_ID", a->crtc_id);
+	set(r, fd, a->primary_plane_id, plane, "FB_ID", t->fb[0]);
+	set(r, fd, a->primary_plane_id, plane, "SRC_W", (uint64_t)t->width << 16);
+	set(r, fd, a->primary_plane_id, plane, "SRC_H", (uint64_t)t->height << 16);
+	set(r, fd, a->primary_plane_id, plane, "CRTC_W", t->width);
+	set(r, fd, a->primary_plane_id, plane, "CRTC_H", t->height);
+	if (drmModeAtomicCommit(fd, r, DRM_MODE_ATOMIC_ALLOW_MODESET, NULL) < 0) {
+		die("stall: modeset", strerror(errno));
+	}
+	drmModeAtomicFree(r);
+}
+
+static void handle_flip(
+	int fd, unsigned sequence, unsigned sec, unsigned usec, unsigned crtc, void *data) {
+	*(bool *)data = true;
+}
+
+struct stall_shared {
+	volatile bool measure, stop;
+	volatile uint32_t ready;
+	volatile uint64_t longest[16], flips[16], over[16];
+};
+
+static void flip_forever(struct stall_shared *shared, unsigned index) {
+	struct flip_target t = {.lease.fd = -1};
+	acquire(&t.lease, index + 1, 0, "flips");
+	start_output(&t);
+	int fd = t.lease.fd;
+	uint32_t fb_id = property(fd, t.lease.about.primary_plane_id, DRM_MODE_OBJECT_PLANE, "FB_ID");
+	drmEventContext context = {.version = 3, .page_flip_handler2 = handle_flip};
+	(void)__sync_add_and_fetch(&shared->ready, 1);
+	for (unsigned i = 1; !shared->stop; i++) {
+		bool flipped = false;
+		uint64_t start = now_ns();
+		drmModeAtomicReq *r = drmModeAtomicAlloc();
+		(void)drmModeAtomicAddProperty(
+			r, t.lease.about.primary_plane_id, fb_id, t.fb[i % 2]);
+		if (drmModeAtomicCommit(fd, r,
+			    DRM_MODE_PAGE_FLIP_EVENT | DRM_MODE_ATOMIC_NONBLOCK, &flipped) < 0) {
+			die("stall: flip", strerror(errno));
+		}
+		drmModeAtomicFree(r);
+		while (!flipped) {
+			struct pollfd p = {.fd = fd, .events = POLLIN};
+			if (poll(&p, 1, 10000) <= 0) {
+				die("stall", "a flip never ended");
+			}
+			(void)drmHandleEvent(fd, &context);
+		}
+		uint64_t took = now_ns() - start;
+		if (shared->measure) {
+			shared->longest[index] = MAX(shared->longest[index], took);
+			shared->over[index] += took > 50 * NSEC_PER_MSEC;
+			shared->flips[index]++;
+		}
+		/* A desktop's pace; leaves the machine to others. */
+		(void)poll(NULL, 0, 50);
+	}
+	_exit(0);
+}
+
+static void print_stalls(struct stall_shared *s, const char *when) {
+	uint64_t longest = 0, flips = 0, over = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(s->longest); i++) {
+		longest = MAX(longest, s->longest[i]);
+		flips += s->flips[i];
+		over += s->over[i];
+		s->longest[i] = s->flips[i] = s->over[i] = 0;
+	}
+	printf("%s: longest %.1f ms of %llu flips, %llu above 50 ms\n", when, (double)longest / 1e6,
+		(unsigned long long)flips, (unsigned long long)over);
+	(void)fflush(stdout);
+}
+
+static void stall(uint32_t n) {
+	struct stall_shared *s = mmap(
+		NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (s == MAP_FAILED || n > ARRAY_SIZE(s->longest)) {
+		die("stall", "too many");
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		if (fork() == 0) {
+			flip_forever(s, i);
+		}
+	}
+	while (s->ready < n) {
+		if (waitpid(-1, NULL, WNOHANG) > 0) {
+			die("stall", "a flipper ended");
+		}
+		(void)poll(NULL, 0, 10);
+	}
+	s->measure = true;
+	(void)poll(NULL, 0, 10000);
+	s->measure = false;
+	print_stalls(s, "before");
+	s->measure = true;
+	pid_t pid = fork();
+	if (pid == 0) {
+		cycles(100, 7);
+	}
+	int status;
+	(void)waitpid(pid, &status, 0);
+	s->measure = false;
+	print_stalls(s, "stalls while");
+	s->stop = true;
+	int bad = status;
+	while (wait(&status) > 0) {
+		bad |= status;
+	}
+	exit(bad != 0);
+}
+
+static void other(uint32_t uid) {
+	struct lease lease;
+	if (setgid(uid) < 0 || setuid(uid) < 0) {
+		die("other", strerror(errno));
+	}
+	acquire(&lease, 0, 0, "other");
+	printf("served\n");
 	exit(0);
 }
 
@@ -288,6 +478,10 @@ int main(int argc, char *argv[]) {
 		cycles(n, parallel);
 	} else if (strcmp(argv[1], "isolate") == 0) {
 		isolate();
+	} else if (strcmp(argv[1], "stall") == 0) {
+		stall(n);
+	} else if (strcmp(argv[1], "other") == 0) {
+		other(n);
 	} else if (strcmp(argv[1], "kill") == 0) {
 		measure_kill();
 	}

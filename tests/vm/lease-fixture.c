@@ -3,7 +3,8 @@
 #include "test.h"
 
 void lease_vm_start_manager(struct lease_vm *l, bool alone, const char *args) {
-	l->manager = vm_spawn(l->vm, "exec %s helix-drm-manager --exporter %u %s",
+	l->manager = vm_spawn(l->vm, "%s exec %s helix-drm-manager --exporter %u %s",
+		l->forget_holders ? "FD_SUPERVISOR_FORGETS=holder" : "",
 		alone ? "" : "fd-supervisor", l->vm->port, args ? args : "");
 	vm_job_expect(l->vm, l->manager, alone ? "listening on" : "ready ", 20);
 }
@@ -13,7 +14,8 @@ void lease_vm_start(struct lease_vm *l, const struct lease_vm_config *config) {
 	config = config ? config : &defaults;
 	struct vm_config vm_config = {
 		.gpu = VM_GPU_EXPORT, .export_args = config->export_args, .network = true};
-	*l = (struct lease_vm){.vm = vm_create(&vm_config)};
+	*l = (struct lease_vm){
+		.vm = vm_create(&vm_config), .forget_holders = config->forget_holders};
 	check_ok(sd_event_new(&l->loop));
 	/* QEMU's user network gives the guest this address. */
 	vm_run_ok(l->vm, 10,

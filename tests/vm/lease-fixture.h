@@ -11,6 +11,7 @@
 struct lease_vm {
 	struct vm *vm;
 	sd_event *loop;
+	bool forget_holders;
 	uint32_t manager; /* job of the supervisor, or of the manager itself */
 };
 
@@ -18,6 +19,7 @@ struct lease_vm_config {
 	const char *const *export_args; /* further options of helix-frame-export; may be NULL */
 	const char *manager_args;       /* of helix-drm-manager; may be NULL */
 	bool alone;                     /* without the supervisor that keeps its descriptors */
+	bool forget_holders; /* the supervisor keeps no connections: they break in a restart */
 	bool no_manager;
 };
 

@@ -411,7 +411,6 @@ static bool take(struct capture *c, struct take *t, uint64_t *ret_until) {
 static void work(struct capture *c, struct take *t) {
 	bool good = true;
 	if (t->surface) {
-		use_slot(c);
 		if (ensure_picture(c, &t->viewport) < 0) {
 			log_err("scanout %u: out of memory for %ux%u", c->config.scanout_id,
 				t->viewport.width, t->viewport.height);
@@ -422,6 +421,8 @@ static void work(struct capture *c, struct take *t) {
 			}
 			good = convert(c, t);
 			if (good) {
+				/* A torn reading is done again at once: it takes no slot. */
+				use_slot(c);
 				c->picture->flip_ns = t->flip_ns;
 			}
 		}

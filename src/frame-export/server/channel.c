@@ -25,7 +25,7 @@ static void request_idr(struct channel *ch, uint64_t now) {
 
 static bool anyone_waits(const struct channel *ch) {
 	const struct client *client;
-	list_for_each (client, &ch->clients, watch) {
+	list_for_each(client, &ch->clients, watch) {
 		if (client->state == CLIENT_WAITING && !client->dead) {
 			return true;
 		}
@@ -92,7 +92,7 @@ void channel_want_idr(struct channel *ch, enum idr_reason reason) {
 void channel_update_viewers(struct channel *ch) {
 	unsigned watching = 0, ready = 0;
 	const struct client *client;
-	list_for_each (client, &ch->clients, watch) {
+	list_for_each(client, &ch->clients, watch) {
 		watching++;
 		ready += !client->dead && client_is_ready(client);
 	}
@@ -127,7 +127,7 @@ void channel_post(struct channel *ch, struct access_unit *au) {
 		ch->idr_due_ns = 0;
 		(void)sd_event_source_set_enabled(ch->idr_timer, SD_EVENT_OFF);
 	}
-	list_for_each (client, &ch->clients, watch) {
+	list_for_each(client, &ch->clients, watch) {
 		client_offer(client, au);
 	}
 	if (!au->keyframe && ch->idr_due_ns == 0 && anyone_waits(ch) &&
@@ -140,7 +140,7 @@ void channel_post(struct channel *ch, struct access_unit *au) {
 void channel_lost(struct channel *ch) {
 	struct client *client;
 	log_warn("scanout %u: frames came faster than they could be taken; starting anew", ch->id);
-	list_for_each (client, &ch->clients, watch) {
+	list_for_each(client, &ch->clients, watch) {
 		client_lost(client);
 	}
 	channel_want_idr(ch, IDR_RESUME);
@@ -155,7 +155,7 @@ void channel_set_cursor(struct channel *ch, const struct cursor_mail *mail) {
 	}
 	ch->cursor_x = mail->x;
 	ch->cursor_y = mail->y;
-	list_for_each (client, &ch->clients, watch) {
+	list_for_each(client, &ch->clients, watch) {
 		client_cursor_changed(client, mail->changed);
 	}
 }

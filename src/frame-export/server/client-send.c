@@ -78,7 +78,7 @@ void client_send_finish(struct client *c) {
 	struct reply *reply, *tmp;
 	client_clear_units(c);
 	finish_outgoing(c);
-	list_for_each_safe (reply, tmp, &c->replies, link) {
+	list_for_each_safe(reply, tmp, &c->replies, link) {
 		list_remove(&reply->link);
 		free(reply);
 	}

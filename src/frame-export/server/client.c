@@ -107,7 +107,8 @@ static void handle_subscribe(struct client *c, const struct hxfr_header *h, cons
 	uint8_t buf[HXFR_HEADER_SIZE + HXFR_SUBSCRIBE_RESP_SIZE];
 	uint32_t id;
 	(void)hxfr_decode_scanout_id(p, HXFR_SUBSCRIBE_SIZE, &id);
-	bool ok = id < c->server->n_scanouts;
+	bool ok = id < c->server->n_scanouts &&
+		access_may_watch(&c->server->access, &c->credentials, id);
 
 	if (c->channel) {
 		unsubscribe(c);
@@ -145,29 +146,42 @@ static void log_refused(struct client *c, const char *what, uint32_t id, int err
 	}
 }
 
-static void handle_enable(struct client *c, const struct hxfr_header *h, const uint8_t *p) {
+int client_enable(struct client *c, const struct hxfr_enable_scanout *m) {
 	const struct server *s = c->server;
-	struct hxfr_enable_scanout m;
-	(void)hxfr_decode_enable_scanout(p, HXFR_ENABLE_SCANOUT_SIZE, &m);
 	int r = -EINVAL;
-	if (may_be_switched(c, m.scanout_id) && m.width > 0 && m.width <= MODE_SIDE_MAX &&
-		m.height > 0 && m.height <= MODE_SIDE_MAX) {
-		r = s->backend->enable(s->data, m.scanout_id, m.width, m.height,
-			m.refresh ? m.refresh : REFRESH_DEFAULT);
+	if (!access_may_switch(&s->access, &c->credentials)) {
+		r = -EACCES;
+	} else if (may_be_switched(c, m->scanout_id) && m->width > 0 &&
+		m->width <= MODE_SIDE_MAX && m->height > 0 && m->height <= MODE_SIDE_MAX) {
+		r = s->backend->enable(s->data, m->scanout_id, m->width, m->height,
+			m->refresh ? m->refresh : REFRESH_DEFAULT);
 	}
 	if (r < 0) {
-		log_refused(c, "enable", m.scanout_id, r);
+		log_refused(c, "enable", m->scanout_id, r);
 	}
-	reply_scanout(c, h, m.scanout_id, r >= 0);
+	return r;
+}
+
+static void handle_enable(struct client *c, const struct hxfr_header *h, const uint8_t *p) {
+	struct hxfr_enable_scanout m;
+	(void)hxfr_decode_enable_scanout(p, HXFR_ENABLE_SCANOUT_SIZE, &m);
+	reply_scanout(c, h, m.scanout_id, client_enable(c, &m) >= 0);
 }
 
 static void handle_disable(struct client *c, const struct hxfr_header *h, const uint8_t *p) {
-	const struct server *s = c->server;
+	struct server *s = c->server;
 	uint32_t id;
 	(void)hxfr_decode_scanout_id(p, HXFR_DISABLE_SCANOUT_SIZE, &id);
-	int r = may_be_switched(c, id) ? s->backend->disable(s->data, id) : -EINVAL;
+	int r = -EINVAL;
+	if (!access_may_switch(&s->access, &c->credentials)) {
+		r = -EACCES;
+	} else if (may_be_switched(c, id)) {
+		r = s->backend->disable(s->data, id);
+	}
 	if (r < 0) {
 		log_refused(c, "disable", id, r);
+	} else {
+		access_end(&s->access, id);
 	}
 	reply_scanout(c, h, id, r >= 0);
 }
@@ -175,7 +189,8 @@ static void handle_disable(struct client *c, const struct hxfr_header *h, const 
 static void handle_config(struct client *c, const struct hxfr_header *h, const uint8_t *p) {
 	struct hxfr_config_req m;
 	(void)hxfr_decode_config_req(p, HXFR_CONFIG_REQ_SIZE, &m);
-	if (m.bitrate > 0 && m.bitrate <= INT32_MAX) {
+	if (m.bitrate > 0 && m.bitrate <= INT32_MAX &&
+		access_may_watch(&c->server->access, &c->credentials, c->scanout_id)) {
 		c->server->backend->set_bitrate(c->server->data, c->scanout_id, m.bitrate);
 	}
 }
@@ -278,6 +293,9 @@ static void (*const handlers[256])(struct client *, const struct hxfr_header *, 
 	[HXFR_SUBSCRIBE] = handle_subscribe,
 	[HXFR_HELLO] = handle_hello,
 	[HXFR_STATS_REQ] = handle_stats,
+	[HXFR_AUTHENTICATE] = client_handle_authenticate,
+	[HXFR_ENABLE_LEASE] = client_handle_enable_lease,
+	[HXFR_SHOW_TOKEN] = client_handle_show_token,
 };
 
 /* Bytes of payload that must be there before the message is handled. -EBADMSG: not acceptable. */

@@ -62,6 +62,7 @@ struct client {
 	uint64_t active_ns; /* when the last message came */
 
 	uint32_t features;       /* HXFR_FEATURE_… granted */
+	struct credentials credentials;
 	uint32_t scanout_id;     /* last subscribed to; 0 before */
 	struct channel *channel; // NULL: not subscribed
 	struct list watch;       // channel.clients
@@ -91,6 +92,16 @@ int client_create(struct server *server, int fd, const char *peer, struct client
 void client_destroy(struct client *c);
 /* Marks it dead: it takes part in nothing any more, and is freed soon. `why` goes into the log. */
 void client_fail(struct client *c, int error, const char *why);
+
+/* client-access.c: the handlers of section 4.6 */
+struct hxfr_header;
+void client_handle_authenticate(struct client *c, const struct hxfr_header *h, const uint8_t *p);
+void client_handle_enable_lease(struct client *c, const struct hxfr_header *h, const uint8_t *p);
+void client_handle_show_token(struct client *c, const struct hxfr_header *h, const uint8_t *p);
+/* The token of a scanout is another one now: who watches it without is cut off. */
+void client_access_changed(struct server *s, uint32_t scanout);
+/* Connects or resizes an output for whoever may do that, as ENABLE_SCANOUT. -errno; logged. */
+int client_enable(struct client *c, const struct hxfr_enable_scanout *m);
 
 /* client-send.c */
 

@@ -31,6 +31,7 @@ struct server {
 	struct list dead;    // client.link
 	unsigned n_clients;  /* in `clients` */
 	struct channel channels[SCANOUTS_MAX];
+	struct access access;
 	struct mailbox *mailbox;
 
 	uint64_t log_window_ns; /* see server_may_log */

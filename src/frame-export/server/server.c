@@ -230,6 +230,7 @@ int server_create(sd_event *loop, const struct server_config *config,
 	s->max_clients = config->max_clients;
 	s->n_scanouts = config->n_scanouts;
 	s->queue_ns = config->queue_ms * NSEC_PER_MSEC;
+	s->access.config = config->access;
 	s->silence_ns = SILENCE_NS;
 	s->id = (uint64_t)started.tv_sec * NSEC_PER_SEC + (uint64_t)started.tv_nsec;
 	s->listen_fd = -1;

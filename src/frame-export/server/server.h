@@ -9,6 +9,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "access.h"
 #include "picture.h"
 
 struct server;
@@ -19,6 +20,7 @@ struct server_config {
 	unsigned max_clients;
 	unsigned queue_ms;   /* most that a client's queue may hold, by presentation time */
 	unsigned n_scanouts; /* 1 … SCANOUTS_MAX */
+	struct access_config access;
 };
 
 /* Snapshot of one scanout for SCANOUT_STATE and STATS. */
