@@ -23,6 +23,7 @@ say() {
 
 dir=
 pids=()
+names=()
 cleanup() {
 	local status=$?
 	trap '' INT TERM HUP
@@ -61,17 +62,21 @@ start() {
 	shift
 	"$@" >"$dir/$name.log" 2>&1 </dev/null &
 	pids+=($!)
+	names+=("$name")
 }
 
 # wait_for SECONDS WHAT TEST...: until the test holds, as long as all that was started runs.
 wait_for() {
-	local end=$((SECONDS + $1)) what=$2 pid
+	local end=$((SECONDS + $1)) what=$2 i status
 	shift 2
 	until "$@"; do
-		for pid in "${pids[@]}"; do
-			kill -0 "$pid" 2>/dev/null || die "a process ended before $what"
+		for i in "${!pids[@]}"; do
+			kill -0 "${pids[i]}" 2>/dev/null && continue
+			status=0
+			wait "${pids[i]}" || status=$?
+			die "${names[i]} ended, with status $status, before $what"
 		done
-		[ $SECONDS -lt $end ] || die "no $what"
+		[ $SECONDS -lt $end ] || die "in vain: $what"
 		sleep 0.1
 	done
 }
@@ -90,7 +95,7 @@ dir=$(mktemp -d "${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}/helix-XXXXXX")
 say "sockets and logs in $dir"
 start exporter $build/src/frame-export/helix-frame-export --socket-path "$dir/gpu.sock" \
 	--qmp "$dir/qmp-gpu.sock" --listen "$listen"
-wait_for 10 "the exporter's socket" test -S "$dir/gpu.sock"
+wait_for 10 "its socket is there" test -S "$dir/gpu.sock"
 
 accel=tcg,thread=multi
 if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
@@ -117,7 +122,7 @@ done
 say "HXFR on $listen; scanouts 0 to 3 show '$flip'. In another terminal, for example:"
 say "    $build/tools/scanout-stream-test --connect $listen --scanout 2 --check-counter"
 say "QMP on $dir/qmp.sock; the guest's console in $dir/console.log. Ctrl-C ends all this."
-wait_for 60 "frames" sh -c "$build/tools/scanout-stream-test --connect $listen --scanout 3 \
+wait_for 60 "frames came" sh -c "$build/tools/scanout-stream-test --connect $listen --scanout 3 \
 	--frames 1 --seconds 2 >/dev/null 2>&1"
 trap "exit 0" INT # the way to end it
 if [ -n "${RUN_SECONDS-}" ]; then

@@ -50,7 +50,7 @@ packages=systemd,systemd-sysv,udev,dbus,libdrm2,libsystemd0,iproute2,procps,libj
 if [ ! -s "$cache/$suite.tar" ]; then
 	uri=$(mirror)
 	[ -n "$uri" ] || die "apt knows no Debian mirror; set HELIX_DEBIAN_MIRROR"
-	mmdebstrap --quiet --variant=minbase --include=$packages \
+	mmdebstrap --quiet --format=tar --variant=minbase --include=$packages \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		--dpkgopt='path-exclude=/usr/share/zoneinfo/*' \

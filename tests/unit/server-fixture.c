@@ -99,7 +99,13 @@ static void *run(void *data) {
 }
 
 void fixture_start(struct fixture *f, unsigned max_clients) {
+	fixture_start_with(f, max_clients, &(struct access_config){0});
+}
+
+void fixture_start_with(
+	struct fixture *f, unsigned max_clients, const struct access_config *access) {
 	struct server_config config = {
+		.access = *access,
 		.address = "127.0.0.1",
 		.max_clients = max_clients,
 		.queue_ms = 200,

@@ -39,6 +39,8 @@ struct message {
 };
 
 void fixture_start(struct fixture *f, unsigned max_clients);
+void fixture_start_with(
+	struct fixture *f, unsigned max_clients, const struct access_config *access);
 /* Ends the thread, and then the server: all clients are disconnected. */
 void fixture_stop(struct fixture *f);
 

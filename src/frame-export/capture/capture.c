@@ -22,10 +22,11 @@ LOG_MODULE("capture");
 #define REFINE_INTERVAL_NS (40 * NSEC_PER_MSEC)
 
 /*
- * A guest that flips faster than a frame can be read would have every reading thrown away. After
- * so many in a row the next is taken as it is.
+ * A guest that flips faster than a frame can be read would have every reading thrown away. If none
+ * was good for so long, and for so many, the next is taken as it is.
  */
-#define TORN_MAX 4
+#define TORN_MAX_NS (100 * NSEC_PER_MSEC)
+#define TORN_MAX    4
 
 /* Presentation times of two access units differ by at least this: the encoder's clock tick. */
 #define PTS_STEP_NS NSEC_PER_USEC
@@ -77,7 +78,8 @@ struct capture {
 	uint64_t slot;           /* earliest time of the next frame, slack included */
 	uint64_t last_pts;
 	uint64_t sequence;
-	unsigned torn; /* in a row */
+	unsigned torn;       /* readings thrown away in a row */
+	uint64_t torn_since; /* time of the first of them */
 	uint64_t encoder_retry_at;
 };
 
@@ -240,22 +242,25 @@ static int ensure_encoder(struct capture *c) {
 /* True if what was read may go out; else the damage is back in the mailbox. */
 static bool convert(struct capture *c, const struct take *t) {
 	uint64_t start = thread_cpu_ns();
-	bool insist = c->torn >= TORN_MAX || !c->config.settle;
+	bool insist = !c->config.settle ||
+		(c->torn >= TORN_MAX && now_ns() - c->torn_since >= TORN_MAX_NS);
 	int r = converter_update(c->converter, c->picture, t->surface, &t->viewport, &t->damage,
 		insist ? NULL : &c->switches, t->switches);
 	count(&c->counters.convert_ns, thread_cpu_ns() - start);
 
 	bool torn = r == -ECANCELED;
 	if (r >= 0 && !insist) {
-		c->config.settle(c->config.source_data);
-		torn = atomic_load(&c->switches) != t->switches;
+		torn = !c->config.settle(c->config.source_data) ||
+			atomic_load(&c->switches) != t->switches;
 	}
 	if (!torn) {
 		c->torn = 0;
 		count(&c->counters.captured, 1);
 		return true;
 	}
-	c->torn++;
+	if (c->torn++ == 0) {
+		c->torn_since = now_ns();
+	}
 	count(&c->counters.torn, 1);
 	pthread_mutex_lock(&c->lock);
 	if (c->viewport.width == t->viewport.width && c->viewport.height == t->viewport.height) {

@@ -36,10 +36,11 @@ struct capture_config {
 	 */
 	void (*done)(void *data, uint64_t token);
 	/*
-	 * On the encoder thread: returns once the source told of all flips that happened so far. NULL
-	 * if the source never draws into a surface that is referenced: then nothing can be torn.
+	 * On the encoder thread: returns true once the source told of all flips that happened so far,
+	 * false if it did not come to it in time. NULL if the source never draws into a surface that
+	 * is referenced: then nothing can be torn.
 	 */
-	void (*settle)(void *data);
+	bool (*settle)(void *data);
 	void *source_data;
 };
 

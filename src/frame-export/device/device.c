@@ -331,7 +331,7 @@ void device_done(void *data, uint64_t token) {
 	wake(d);
 }
 
-void device_settle(void *data) {
+bool device_settle(void *data) {
 	struct device *d = data;
 	uint64_t until = now_ns() + SETTLE_LIMIT_NS;
 	struct timespec ts = {
@@ -341,12 +341,13 @@ void device_settle(void *data) {
 	pthread_mutex_lock(&d->lock);
 	uint64_t ticket = ++d->settle_wanted;
 	wake(d);
-	while (d->settle_done < ticket) {
-		if (pthread_cond_timedwait(&d->settled_cond, &d->lock, &ts) != 0) {
-			break;
-		}
+	int r = 0;
+	while (d->settle_done < ticket && r == 0) {
+		r = pthread_cond_timedwait(&d->settled_cond, &d->lock, &ts);
 	}
+	bool settled = d->settle_done >= ticket;
 	pthread_mutex_unlock(&d->lock);
+	return settled;
 }
 
 int device_create(sd_event *loop, const struct device_config *config, struct device **ret) {

@@ -51,6 +51,6 @@ void device_get_output(struct device *d, uint32_t id, struct gpu_output *ret);
 uint32_t device_generation(struct device *d);
 /* capture_config.done and .settle; `data` is the device. */
 void device_done(void *data, uint64_t token);
-void device_settle(void *data);
+bool device_settle(void *data);
 
 #endif

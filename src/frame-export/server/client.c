@@ -197,7 +197,8 @@ static void handle_config(struct client *c, const struct hxfr_header *h, const u
 
 static void handle_keyframe(struct client *c, const struct hxfr_header *h, const uint8_t *p) {
 	/* One that waits for an IDR has asked for it already. */
-	if (c->state == CLIENT_STREAMING) {
+	if (c->state == CLIENT_STREAMING &&
+		access_may_watch(&c->server->access, &c->credentials, c->scanout_id)) {
 		channel_want_idr(c->channel, IDR_ASKED);
 	}
 }
