@@ -270,6 +270,7 @@ void exporter_enable(struct exporter *e, uint32_t id, uint32_t width, uint32_t h
 	uint32_t refresh, const uint8_t *token) {
 	struct slot *s = &e->slots[id];
 	s->known = s->on = s->dirty = s->waiting = true;
+	s->unsure = false;
 	s->width = width;
 	s->height = height;
 	s->refresh = refresh;
@@ -289,7 +290,7 @@ void exporter_enable(struct exporter *e, uint32_t id, uint32_t width, uint32_t h
 void exporter_disable(struct exporter *e, uint32_t id) {
 	struct slot *s = &e->slots[id];
 	s->known = s->dirty = true;
-	s->on = s->waiting = false;
+	s->on = s->waiting = s->unsure = false;
 	memset(s->token, 0, sizeof(s->token));
 	tell(e, id);
 }

@@ -197,7 +197,9 @@ static int lease(struct setup *s, uint32_t *ret_scanout) {
 	check(run_until(s, fd, 2000, true));
 	check_int(take(fd, buf, sizeof(buf), &lease_fd), ==, LEASE_RESPONSE_SIZE);
 	(void)lease_decode_response(buf, LEASE_RESPONSE_SIZE, &r);
-	check_int(r.status, ==, LEASE_STATUS_OK);
+	if (r.status != LEASE_STATUS_OK) {
+		fail("%s", r.text);
+	}
 	check(lease_fd >= 0);
 	(void)close(lease_fd);
 	*ret_scanout = r.scanout;

@@ -19,7 +19,8 @@ void lease_vm_start(struct lease_vm *l, const struct lease_vm_config *config) {
 	check_ok(sd_event_new(&l->loop));
 	/* QEMU's user network gives the guest this address. */
 	vm_run_ok(l->vm, 10,
-		"ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && "
+		"n=$(ls /sys/class/net | grep -v lo) && ip link set $n up && "
+		"ip addr add 10.0.2.15/24 dev $n && "
 		"ip route add default via 10.0.2.2");
 	if (!config->no_manager) {
 		lease_vm_start_manager(l, config->alone, config->manager_args);

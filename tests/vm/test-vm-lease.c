@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lease-fixture.h"
+#include "proto/lease.h"
 #include "test.h"
 
 TEST_TIMEOUT(one_lease_is_flipped_and_seen, 300) {
@@ -388,5 +389,98 @@ TEST_TIMEOUT(plugging_stalls_no_flip, 600) {
 		viewer_finish(&v[i]);
 	}
 	check_serves(&l);
+	lease_vm_stop(&l);
+}
+
+/*
+ * With systemd itself: HELIX_TEST_SYSTEMD_GUEST is a guest of vm/make-systemd-guest.sh, with the
+ * unit as it is shipped.
+ */
+TEST_TIMEOUT(systemd_keeps_the_leases, 900) {
+	static const char *const ways[] = {"systemctl restart helix-drm-manager",
+		"systemctl kill -s KILL helix-drm-manager",
+		"systemctl stop helix-drm-manager; systemctl start helix-drm-manager"};
+	const char *guest = getenv("HELIX_TEST_SYSTEMD_GUEST");
+	struct lease_vm l;
+	struct lease_vm_config config = {.no_manager = true};
+	struct viewer v[RUNNERS];
+	uint32_t jobs[RUNNERS];
+	if (!guest || !*guest) {
+		skip("HELIX_TEST_SYSTEMD_GUEST is not set (vm/make-systemd-guest.sh makes it)");
+	}
+	check(setenv("HELIX_TEST_GUEST", guest, 1) == 0);
+	lease_vm_start(&l, &config);
+	vm_run_ok(l.vm, 10, "echo QEMU_ADDR=10.0.2.2:%u >/etc/helix-drm-manager.env", l.vm->port);
+	vm_run_ok(l.vm, 60, "systemctl start helix-drm-manager || journalctl -u helix-drm-manager");
+	(void)fprintf(stderr, "# %s",
+		vm_run_ok(l.vm, 30, "systemctl --version | head -n 1; "
+				    "systemd-analyze security helix-drm-manager | tail -n 1"));
+	for (unsigned i = 0; i < RUNNERS; i++) {
+		jobs[i] = start_flipper(&l, i + 1, 10);
+		viewer_init(&v[i], l.loop, l.vm, i + 1);
+		run_loop_until(l.loop, &v[i].counted, 5, 30000, "frames before");
+	}
+	for (unsigned round = 0; round < ARRAY_SIZE(ways); round++) {
+		vm_run_ok(l.vm, 60, "%s", ways[round]);
+		if (getenv("DBG")) { fprintf(stderr, "%s\n", vm_run_ok(l.vm, 20, "journalctl -u helix-drm-manager -o cat | tail -40; systemctl show helix-drm-manager | grep -i FileDesc")); }
+		for (unsigned i = 0; i < RUNNERS; i++) {
+			uint64_t before = v[i].counted;
+			run_loop_until(l.loop, &v[i].counted, before + 15, 30000, ways[round]);
+		}
+		vm_run_ok(l.vm, 30, "helix-lease --size 640x480 -- true");
+		check_int(count_free(&l), ==, LEASES - RUNNERS);
+		(void)fprintf(stderr, "# survived: %s\n", ways[round]);
+	}
+	const char *log = vm_run_ok(l.vm, 20, "journalctl -u helix-drm-manager -o cat");
+	check_int(count_text(log, "goes on"), ==, RUNNERS * ARRAY_SIZE(ways));
+	for (unsigned i = 0; i < RUNNERS; i++) {
+		check_int(v[i].broken + v[i].torn + v[i].backwards, ==, 0);
+		viewer_finish(&v[i]);
+		vm_job_signal(l.vm, jobs[i], SIGTERM);
+		check_int(vm_job_wait(l.vm, jobs[i], 10), ==, 0);
+	}
+	check_int(count_free(&l), ==, LEASES);
+	lease_vm_stop(&l);
+}
+
+/* Scenario: an exporter that requires tokens; a manager with its key, viewers with and without. */
+TEST_TIMEOUT(tokens_confine_viewers, 300) {
+	struct lease_vm l;
+	struct viewer v;
+	char file[64] = "/tmp/helix-key-XXXXXX", text[128];
+	int fd = mkstemp(file);
+	const char *const export_args[] = {"--require-token", "--manager-key", file, NULL};
+	struct lease_vm_config config = {.export_args = export_args, .no_manager = true};
+	uint8_t token[LEASE_TOKEN_SIZE];
+	check(fd >= 0);
+	check_int(write(fd, "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n",
+			  65), ==, 65);
+	lease_vm_start(&l, &config);
+	/* Without the key it cannot enable anything. */
+	lease_vm_start_manager(&l, true, "");
+	check_int(vm_run(l.vm, 20, "helix-lease -- true"), ==, 1);
+	check(strstr(vm_output(l.vm), "QEMU enable failed: refused"));
+	vm_job_signal(l.vm, l.manager, SIGTERM);
+	(void)vm_job_wait(l.vm, l.manager, 10);
+
+	vm_run_ok(l.vm, 5, "echo 00112233445566778899aabbccddeeff"
+			   "00112233445566778899aabbccddeeff >/tmp/key");
+	lease_vm_start_manager(&l, true, "--manager-key /tmp/key");
+	uint32_t job = start_flipper(&l, 1, 15);
+	const char *found = strstr(vm_job_output(l.vm, job), " token ");
+	check(found && sscanf(found, " token %127s", text) == 1);
+	check_ok(lease_token_from_string(text, token));
+
+	viewer_init(&v, l.loop, l.vm, 1);
+	run_loop(l.loop, 1500);
+	check_int(v.frames, ==, 0);
+	viewer_finish(&v);
+	viewer_init(&v, l.loop, l.vm, 1); /* its first attempt is refused; then it shows the token */
+	check_ok(hxfr_client_show_token(v.client, 1, token));
+	check_ok(hxfr_client_subscribe(v.client, 1));
+	run_loop_until(l.loop, &v.counted, 20, 20000, "frames for who has the token");
+	viewer_finish(&v);
+	(void)close(fd);
+	(void)unlink(file);
 	lease_vm_stop(&l);
 }

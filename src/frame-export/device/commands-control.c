@@ -225,26 +225,36 @@ static int cmd_resource_unref(struct command *c, const void *body) {
 	return 0;
 }
 
-static int cmd_set_scanout(struct command *c, const void *body) {
-	const struct virtio_gpu_set_scanout *cmd = body;
-	struct gpu *g = c->gpu;
-	if (cmd->scanout_id >= g->config.n_scanouts) {
+/*
+ * What both kinds of SET_SCANOUT start with. 1: the scanout is to show `*ret`; 0: the command is done
+ * with, the scanout was turned off or does not exist.
+ */
+static int scanout_target(
+	struct command *c, uint32_t scanout_id, uint32_t resource_id, struct resource **ret) {
+	if (scanout_id >= c->gpu->config.n_scanouts) {
 		c->response = VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID;
 		return 0;
 	}
-	if (cmd->resource_id == 0) {
-		scanout_off(g, cmd->scanout_id);
+	if (resource_id == 0) {
+		scanout_off(c->gpu, scanout_id);
 		return 0;
 	}
-	struct resource *r = resource_find(&g->resources, cmd->resource_id);
-	if (!r) {
-		return -ENOENT;
+	*ret = resource_find(&c->gpu->resources, resource_id);
+	return *ret ? 1 : -ENOENT;
+}
+
+static int cmd_set_scanout(struct command *c, const void *body) {
+	const struct virtio_gpu_set_scanout *cmd = body;
+	struct resource *r;
+	int result = scanout_target(c, cmd->scanout_id, cmd->resource_id, &r);
+	if (result <= 0) {
+		return result;
 	}
 	if (r->blob || !rect_valid(&cmd->r, r->width, r->height) ||
 		cmd->r.width > PICTURE_MAX_SIDE || cmd->r.height > PICTURE_MAX_SIDE) {
 		return -EINVAL;
 	}
-	scanout_set(g, cmd->scanout_id,
+	scanout_set(c->gpu, cmd->scanout_id,
 		&(struct gpu_scanout){
 			.resource = r,
 			.width = r->width,
@@ -258,17 +268,12 @@ static int cmd_set_scanout(struct command *c, const void *body) {
 
 static int cmd_set_scanout_blob(struct command *c, const void *body) {
 	const struct virtio_gpu_set_scanout_blob *cmd = body;
-	struct gpu *g = c->gpu;
-	if (cmd->scanout_id >= g->config.n_scanouts) {
-		c->response = VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID;
-		return 0;
+	struct resource *r;
+	int result = scanout_target(c, cmd->scanout_id, cmd->resource_id, &r);
+	if (result <= 0) {
+		return result;
 	}
-	if (cmd->resource_id == 0) {
-		scanout_off(g, cmd->scanout_id);
-		return 0;
-	}
-	struct resource *r = resource_find(&g->resources, cmd->resource_id);
-	if (!r || !r->blob) {
+	if (!r->blob) {
 		return -ENOENT;
 	}
 	struct gpu_scanout to = {
@@ -294,7 +299,7 @@ static int cmd_set_scanout_blob(struct command *c, const void *body) {
 	/* What a flush of the blob is checked against. */
 	r->width = cmd->width;
 	r->height = cmd->height;
-	scanout_set(g, cmd->scanout_id, &to);
+	scanout_set(c->gpu, cmd->scanout_id, &to);
 	return 0;
 }
 
