@@ -108,8 +108,7 @@ static const struct option_spec options[] = {
 		set_size},
 	{"name", 'n', "NAME", "of the desktop, for those who list leases", set_name},
 	{"scanout", 'c', "N", "this output and no other", set_scanout},
-	{"wait", 'w', "SECONDS", "wait so long for an output to become free; default 0",
-		set_wait},
+	{"wait", 'w', "SECONDS", "wait so long for an output to become free; default 0", set_wait},
 	{"timeout", 't', "MS", "wait so long for the manager's answer; default 10000", set_timeout},
 	{"socket", 's', "PATH", "the manager's socket; default " LEASE_SOCKET_DEFAULT, set_socket},
 	{"print", 'p', NULL, "print what was leased", set_print},
@@ -146,8 +145,8 @@ static int print_list(const struct config *c) {
 		const struct lease_ext_entry *e = &entries[i];
 		char size[40] = "-";
 		if (e->state != LEASE_STATE_FREE) {
-			(void)snprintf(size, sizeof(size), "%ux%u@%u", e->width, e->height,
-				e->refresh);
+			(void)snprintf(
+				size, sizeof(size), "%ux%u@%u", e->width, e->height, e->refresh);
 		}
 		printf("%-8u %-9s %-14s %5us %8u %6u %s%s%s%s\n", e->scanout,
 			lease_state_to_string(e->state), size, e->age_s, e->pid, e->uid, e->name,

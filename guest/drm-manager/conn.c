@@ -88,7 +88,8 @@ static bool reply_extended(
 	return n > 0 && send_message(c, buf, (size_t)n, fd);
 }
 
-static bool reply_plain(struct conn *c, uint8_t status, uint32_t scanout, const char *text, int fd) {
+static bool reply_plain(
+	struct conn *c, uint8_t status, uint32_t scanout, const char *text, int fd) {
 	uint8_t buf[LEASE_RESPONSE_SIZE];
 	struct lease_response reply = {.status = status, .scanout = scanout};
 	(void)snprintf(reply.text, sizeof(reply.text), "%s", text);
@@ -469,17 +470,17 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 			c->resizing, LEASE_TIMEOUT, "the new size did not come up in time");
 	} else if (!list_empty(&c->wait_link)) {
 		list_remove(&c->wait_link);
-		conn_refused(c, LEASE_NO_OUTPUT, "no scanouts available (none became free in time)");
+		conn_refused(
+			c, LEASE_NO_OUTPUT, "no scanouts available (none became free in time)");
 	} else if (c->output) {
 		struct output *o = c->output;
 		char text[LEASE_TEXT_SIZE];
 		bool told = o->state == OUTPUT_PLUGGING;
 		if (told) {
-			(void)snprintf(text, sizeof(text), "%s did not come up in time",
-				output_name(o));
+			(void)snprintf(
+				text, sizeof(text), "%s did not come up in time", output_name(o));
 		} else {
-			(void)snprintf(text, sizeof(text),
-				"QEMU enable failed: no answer in time");
+			(void)snprintf(text, sizeof(text), "QEMU enable failed: no answer in time");
 		}
 		o->conn = NULL;
 		c->output = NULL;

@@ -25,8 +25,8 @@ enum link_state {
 struct slot {
 	bool known; /* somebody wanted something of it */
 	bool on;
-	bool dirty;   /* is to be told */
-	bool unsure;  /* was told in another life; to be told again if the exporter has it otherwise */
+	bool dirty; /* is to be told */
+	bool unsure; /* was told in another life; to be told again if the exporter has it otherwise */
 	bool waiting; /* `enabled` is to be called */
 	uint32_t width, height, refresh;
 	uint8_t token[LEASE_TOKEN_SIZE]; /* zeroes: none yet */
@@ -246,8 +246,7 @@ int exporter_create(sd_event *loop, const struct exporter_config *config,
 	e->retry_us = RETRY_MIN_US;
 	(void)snprintf(e->name, sizeof(e->name), "%s:%u", config->host, config->port);
 	/* The first attempt is made when the loop runs. */
-	int r = sd_event_add_time_relative(
-		loop, &e->retry, CLOCK_MONOTONIC, 0, 0, handle_retry, e);
+	int r = sd_event_add_time_relative(loop, &e->retry, CLOCK_MONOTONIC, 0, 0, handle_retry, e);
 	if (r < 0) {
 		exporter_destroy(e);
 		return r;

@@ -19,7 +19,8 @@ struct exporter;
 struct exporter_config {
 	char host[48]; /* numeric, so that it is never looked up */
 	uint16_t port;
-	const uint8_t *key; /* the manager's, for exporters that want it; LEASE_TOKEN_SIZE; or NULL */
+	const uint8_t
+		*key; /* the manager's, for exporters that want it; LEASE_TOKEN_SIZE; or NULL */
 };
 
 struct exporter_handler {

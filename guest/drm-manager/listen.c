@@ -41,7 +41,7 @@ bool manager_may_log(struct manager *m) {
 static unsigned count_peer(const struct manager *m, const struct peer *peer) {
 	const struct conn *c;
 	unsigned n = 0;
-	list_for_each (c, &m->conns, link) {
+	list_for_each(c, &m->conns, link) {
 		n += peer_same(&c->peer, peer);
 	}
 	return n;
@@ -63,8 +63,8 @@ static void admit(struct manager *m, int fd) {
 	}
 	if (why) {
 		if (manager_may_log(m)) {
-			log_warn("pid %d uid %u %s: refused: %s", (int)peer.pid,
-				(unsigned)peer.uid, peer.group, why);
+			log_warn("pid %d uid %u %s: refused: %s", (int)peer.pid, (unsigned)peer.uid,
+				peer.group, why);
 		}
 		(void)close_fd(fd);
 		return;
@@ -210,8 +210,8 @@ static int start_listener(struct manager *m, unsigned index) {
 }
 
 int listen_start(struct manager *m) {
-	int r = sd_event_add_time(m->loop, &m->accept_timer, CLOCK_MONOTONIC, UINT64_MAX, 0,
-		handle_accept_timer, m);
+	int r = sd_event_add_time(
+		m->loop, &m->accept_timer, CLOCK_MONOTONIC, UINT64_MAX, 0, handle_accept_timer, m);
 	if (r >= 0) {
 		r = sd_event_source_set_enabled(m->accept_timer, SD_EVENT_OFF);
 	}

@@ -90,8 +90,7 @@ static int create_exporters(struct manager *m) {
 	return 0;
 }
 
-static int handle_signal(
-	sd_event_source *source, const struct signalfd_siginfo *info, void *data) {
+static int handle_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *data) {
 	return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 

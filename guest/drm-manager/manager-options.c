@@ -188,8 +188,7 @@ static int read_environment(struct manager_config *c) {
 	}
 	c->sockets[c->n_sockets++] = socket && *socket ? socket : LEASE_SOCKET_DEFAULT;
 	if (exporter && *exporter && add_exporter(c, exporter) < 0) {
-		(void)fprintf(
-			stderr, "helix-drm-manager: QEMU_ADDR: not valid: '%s'\n", exporter);
+		(void)fprintf(stderr, "helix-drm-manager: QEMU_ADDR: not valid: '%s'\n", exporter);
 		return -EINVAL;
 	}
 	if (c->n_exporters == 0) {

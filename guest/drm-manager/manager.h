@@ -57,11 +57,11 @@ struct output {
 	struct list link; // manager.free
 
 	enum output_state state;
-	struct conn *conn; /* whose request or lease it is; NULL if orphaned or free */
-	bool fixed;        /* the exporter cannot switch it: any size will do */
-	bool resizing;     /* leased, and about to have another size */
+	struct conn *conn;    /* whose request or lease it is; NULL if orphaned or free */
+	bool fixed;           /* the exporter cannot switch it: any size will do */
+	bool resizing;        /* leased, and about to have another size */
 	struct conn *resizer; /* who waits for that; may be NULL */
-	uint64_t asked_seq; /* the card's count of hot-plugs when the exporter was asked */
+	uint64_t asked_seq;   /* the card's count of hot-plugs when the exporter was asked */
 	uint32_t width, height, refresh;
 	uint32_t lessee;
 	bool extended;
@@ -95,9 +95,9 @@ struct manager {
 	struct managed_card cards[CARDS_MAX];
 	unsigned n_cards;
 	struct output outputs[OUTPUTS_MAX];
-	unsigned n_outputs;   /* those that can be leased */
-	struct list free;     // output.link; the one free longest comes first
-	struct list waiting;  // conn.wait_link
+	unsigned n_outputs;  /* those that can be leased */
+	struct list free;    // output.link; the one free longest comes first
+	struct list waiting; // conn.wait_link
 
 	struct listener listeners[LISTENERS_MAX];
 	struct list conns; // conn.link
@@ -133,8 +133,8 @@ void pool_cancel(struct conn *conn);
 /* Ends the lease or the attempt, and returns the output to the pool. */
 void pool_release(struct output *o, const char *why);
 /* Another size; conn_resized tells `asker`. */
-void pool_resize(struct output *o, struct conn *asker, uint32_t width, uint32_t height,
-	uint32_t refresh);
+void pool_resize(
+	struct output *o, struct conn *asker, uint32_t width, uint32_t height, uint32_t refresh);
 void pool_resize_failed(struct output *o, enum lease_code code, const char *text);
 /* Its connection went away but it may come back. */
 void pool_orphan(struct output *o, uint64_t grace_ns);

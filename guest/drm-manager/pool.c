@@ -97,7 +97,7 @@ void pool_finish(struct manager *m) {
 
 static struct output *find_free(struct manager *m, const struct wish *wish) {
 	struct output *o;
-	list_for_each (o, &m->free, link) {
+	list_for_each(o, &m->free, link) {
 		if (wish->scanout == 0 || wish->scanout == o->scanout) {
 			return o;
 		}
@@ -118,8 +118,8 @@ static int handle_again(sd_event_source *source, uint64_t usec, void *data) {
 	struct output *o = data;
 	if (is_expected(o)) {
 		log_debug("%s: nothing happened: asks again", output_name(o));
-		exporter_enable(output_exporter(o), o->index, o->width, o->height, o->refresh,
-			o->token);
+		exporter_enable(
+			output_exporter(o), o->index, o->width, o->height, o->refresh, o->token);
 	}
 	if (is_expected(o) || o->state == OUTPUT_ENABLING) {
 		o->again_us *= 2;
@@ -169,15 +169,15 @@ void pool_request(struct manager *m, struct conn *conn, const struct wish *wish)
 		conn_refused(conn, LEASE_NO_OUTPUT, "that scanout is not available");
 	} else {
 		char text[LEASE_TEXT_SIZE];
-		(void)snprintf(text, sizeof(text), "no scanouts available (all %u in use)",
-			m->n_outputs);
+		(void)snprintf(
+			text, sizeof(text), "no scanouts available (all %u in use)", m->n_outputs);
 		conn_refused(conn, LEASE_NO_OUTPUT, text);
 	}
 }
 
 static void serve_waiting(struct manager *m) {
 	struct conn *conn, *tmp;
-	list_for_each_safe (conn, tmp, &m->waiting, wait_link) {
+	list_for_each_safe(conn, tmp, &m->waiting, wait_link) {
 		struct output *o = find_free(m, &conn->wish);
 		if (o && pool_count_leases(m, &conn->peer) < m->config.max_peer_leases) {
 			list_remove(&conn->wait_link);
@@ -356,8 +356,8 @@ static void handle_enabled(void *data, uint32_t id, int error, const uint8_t *to
 
 const struct exporter_handler pool_exporter_handler = {.enabled = handle_enabled};
 
-void pool_resize(struct output *o, struct conn *asker, uint32_t width, uint32_t height,
-	uint32_t refresh) {
+void pool_resize(
+	struct output *o, struct conn *asker, uint32_t width, uint32_t height, uint32_t refresh) {
 	o->width = width;
 	o->height = height;
 	o->refresh = refresh;

@@ -46,8 +46,8 @@ static void revive_lease(struct output *o, const struct store_record *record) {
 	o->since_ns = record->since_ns;
 	memcpy(o->token, record->token, sizeof(o->token));
 	(void)snprintf(o->name, sizeof(o->name), "%s", record->name);
-	exporter_assume(m->cards[o->card].exporter, o->index, o->width, o->height, o->refresh,
-		o->token);
+	exporter_assume(
+		m->cards[o->card].exporter, o->index, o->width, o->height, o->refresh, o->token);
 
 	output_hold_name(o, name);
 	int fd = store_take(&m->store, name);

@@ -48,8 +48,8 @@ static int handle_io(sd_event_source *source, int fd, uint32_t events, void *dat
 	for (;;) {
 		struct sockaddr_nl from = {0};
 		socklen_t from_size = sizeof(from);
-		ssize_t n = recvfrom(fd, text, MESSAGE_MAX, MSG_DONTWAIT, (struct sockaddr *)&from,
-			&from_size);
+		ssize_t n = recvfrom(
+			fd, text, MESSAGE_MAX, MSG_DONTWAIT, (struct sockaddr *)&from, &from_size);
 		if (n < 0 && errno == ENOBUFS) {
 			m->hotplug(UINT_MAX, m->data);
 			continue;

@@ -56,29 +56,29 @@ enum hxfr_type {
 };
 
 /* Payload sizes; of messages with a variable tail, the fixed part before it. */
-#define HXFR_FRAME_REQUEST_SIZE   44u
-#define HXFR_FRAME_RESPONSE_SIZE  24u /* then nal_count × (u32 size, bytes) */
-#define HXFR_CONFIG_REQ_SIZE      28u
-#define HXFR_ENABLE_SCANOUT_SIZE  16u
-#define HXFR_DISABLE_SCANOUT_SIZE 4u
-#define HXFR_SCANOUT_RESP_SIZE    72u
-#define HXFR_SUBSCRIBE_SIZE       4u
-#define HXFR_SUBSCRIBE_RESP_SIZE  8u
-#define HXFR_HELLO_SIZE           8u
-#define HXFR_HELLO_RESP_SIZE      32u
-#define HXFR_FLIP_INFO_SIZE       72u
-#define HXFR_CURSOR_IMAGE_SIZE    32u /* then 4·width·height bytes */
-#define HXFR_CURSOR_POSITION_SIZE 16u
-#define HXFR_SCANOUT_STATE_SIZE   32u
-#define HXFR_STATS_REQ_SIZE       4u
-#define HXFR_STATS_RESP_SIZE      16u /* then count entries of entry_size bytes */
-#define HXFR_STATS_ENTRY_SIZE     112u
-#define HXFR_AUTHENTICATE_SIZE    32u
+#define HXFR_FRAME_REQUEST_SIZE     44u
+#define HXFR_FRAME_RESPONSE_SIZE    24u /* then nal_count × (u32 size, bytes) */
+#define HXFR_CONFIG_REQ_SIZE        28u
+#define HXFR_ENABLE_SCANOUT_SIZE    16u
+#define HXFR_DISABLE_SCANOUT_SIZE   4u
+#define HXFR_SCANOUT_RESP_SIZE      72u
+#define HXFR_SUBSCRIBE_SIZE         4u
+#define HXFR_SUBSCRIBE_RESP_SIZE    8u
+#define HXFR_HELLO_SIZE             8u
+#define HXFR_HELLO_RESP_SIZE        32u
+#define HXFR_FLIP_INFO_SIZE         72u
+#define HXFR_CURSOR_IMAGE_SIZE      32u /* then 4·width·height bytes */
+#define HXFR_CURSOR_POSITION_SIZE   16u
+#define HXFR_SCANOUT_STATE_SIZE     32u
+#define HXFR_STATS_REQ_SIZE         4u
+#define HXFR_STATS_RESP_SIZE        16u /* then count entries of entry_size bytes */
+#define HXFR_STATS_ENTRY_SIZE       112u
+#define HXFR_AUTHENTICATE_SIZE      32u
 #define HXFR_AUTHENTICATE_RESP_SIZE 4u
-#define HXFR_ENABLE_LEASE_SIZE    48u
-#define HXFR_LEASE_RESP_SIZE      104u
-#define HXFR_SHOW_TOKEN_SIZE      36u
-#define HXFR_ERROR_SIZE           260u
+#define HXFR_ENABLE_LEASE_SIZE      48u
+#define HXFR_LEASE_RESP_SIZE        104u
+#define HXFR_SHOW_TOKEN_SIZE        36u
+#define HXFR_ERROR_SIZE             260u
 
 /* Of a lease's token, and of the manager's key; section 4.6. */
 #define HXFR_TOKEN_SIZE 32u

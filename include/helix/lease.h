@@ -45,8 +45,8 @@ struct lease_request {
 #define LEASE_STATUS_ERROR 1u
 
 struct lease_response {
-	uint8_t status;              /* @0 */
-	uint32_t scanout;            /* @1: 0 on error */
+	uint8_t status;             /* @0 */
+	uint32_t scanout;           /* @1: 0 on error */
 	char text[LEASE_TEXT_SIZE]; /* @5: connector, or what went wrong; NUL-terminated here */
 };
 
@@ -98,17 +98,17 @@ enum lease_code {
 
 /* To all extended requests but LIST. A lease's fd comes with the first byte. */
 struct lease_ext_reply {
-	uint32_t code;                             /* @0: enum lease_code; not 0: only text counts */
-	uint32_t scanout;                          /* @4: unambiguous in this VM */
-	uint32_t width, height, refresh;           /* @8, @12, @16: as plugged in */
-	uint32_t connector_id, crtc_id;            /* @20, @24: kernel objects in the lease */
-	uint32_t primary_plane_id;                 /* @28 */
-	uint32_t cursor_plane_id;                  /* @32: 0: none */
-	uint32_t export_id;                        /* @36: the scanout's number for its exporter */
-	uint8_t token[LEASE_TOKEN_SIZE];           /* @40 */
-	char connector[LEASE_TEXT_SIZE];           /* @72 */
-	char exporter[LEASE_TEXT_SIZE];            /* @136: "HOST:PORT" of HXFR, as the manager sees it */
-	char text[2 * LEASE_TEXT_SIZE];            /* @200: of an error */
+	uint32_t code;                   /* @0: enum lease_code; not 0: only text counts */
+	uint32_t scanout;                /* @4: unambiguous in this VM */
+	uint32_t width, height, refresh; /* @8, @12, @16: as plugged in */
+	uint32_t connector_id, crtc_id;  /* @20, @24: kernel objects in the lease */
+	uint32_t primary_plane_id;       /* @28 */
+	uint32_t cursor_plane_id;        /* @32: 0: none */
+	uint32_t export_id;              /* @36: the scanout's number for its exporter */
+	uint8_t token[LEASE_TOKEN_SIZE]; /* @40 */
+	char connector[LEASE_TEXT_SIZE]; /* @72 */
+	char exporter[LEASE_TEXT_SIZE];  /* @136: "HOST:PORT" of HXFR, as the manager sees it */
+	char text[2 * LEASE_TEXT_SIZE];  /* @200: of an error */
 };
 
 enum lease_state {

@@ -214,7 +214,8 @@ static int acquire_plain(const struct lease_wish *wish, struct lease *ret, char 
 		(void)lease_decode_response(buf, sizeof(buf), &response);
 		if (response.status != LEASE_STATUS_OK) {
 			r = failed(&t,
-				strncmp(response.text, "no scanouts", 11) == 0 ? -EBUSY : -EREMOTEIO,
+				strncmp(response.text, "no scanouts", 11) == 0 ? -EBUSY
+									       : -EREMOTEIO,
 				response.text);
 		} else if (t.lease_fd < 0) {
 			r = failed(&t, -EBADMSG, "the manager sent no lease");
@@ -335,7 +336,8 @@ static int decode_list(const struct talk *t, const uint8_t *buf, size_t size,
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < count; i++) {
-		(void)lease_decode_ext_entry(buf + n + (size_t)i * entry_size, entry_size, &entries[i]);
+		(void)lease_decode_ext_entry(
+			buf + n + (size_t)i * entry_size, entry_size, &entries[i]);
 	}
 	*ret_entries = entries;
 	*ret_count = count;

@@ -55,7 +55,8 @@ const char *lease_code_to_string(uint32_t code);
 const char *lease_state_to_string(uint32_t state);
 
 /* 64 hexadecimal digits and a NUL. */
-void lease_token_to_string(const uint8_t token[LEASE_TOKEN_SIZE], char ret[2 * LEASE_TOKEN_SIZE + 1]);
+void lease_token_to_string(
+	const uint8_t token[LEASE_TOKEN_SIZE], char ret[2 * LEASE_TOKEN_SIZE + 1]);
 /* -EINVAL unless it is exactly 64 of them. */
 int lease_token_from_string(const char *text, uint8_t ret[LEASE_TOKEN_SIZE]);
 /* Takes as long wherever they differ. */

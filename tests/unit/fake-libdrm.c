@@ -271,8 +271,7 @@ const char *drmModeGetConnectorTypeName(uint32_t type) {
 	return type == DRM_MODE_CONNECTOR_VIRTUAL ? "Virtual" : NULL;
 }
 
-int drmModeCreateLease(
-	int fd, const uint32_t *objects, int n, int flags, uint32_t *ret_lessee) {
+int drmModeCreateLease(int fd, const uint32_t *objects, int n, int flags, uint32_t *ret_lessee) {
 	struct fake_card *card = card_of(fd);
 	check(flags & O_CLOEXEC);
 	/* The kernel's answer to an object that is leased already. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <limits.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,10 +18,10 @@
 /* A VM with a VGA card, two text consoles and a device of ours with four outputs. */
 static const struct fake_console consoles[] = {
 	{"VGA", "Graphic", "pci/0000/01.0", 0},
-	{"vhost-user-gpu.2", "Graphic", "pci/0000/02.0", 2},
-	{"vhost-user-gpu.0", "Graphic", "pci/0000/02.0", 0},
-	{"vhost-user-gpu.1", "Graphic", "pci/0000/02.0", 1},
-	{"vhost-user-gpu.3", "Graphic", "pci/0000/02.0", 3},
+	{"vhost-user-gpu-pci.2", "Graphic", "pci/0000/02.0", 2},
+	{"vhost-user-gpu-pci.0", "Graphic", "pci/0000/02.0", 0},
+	{"vhost-user-gpu-pci.1", "Graphic", "pci/0000/02.0", 1},
+	{"vhost-user-gpu-pci.3", "Graphic", "pci/0000/02.0", 3},
 	{"vc", "Text", "", 0},
 	{"vc", "Text", NULL, 0},
 };
@@ -197,6 +198,39 @@ TEST(wishes_are_kept_until_qemu_is_there) {
 	run_until(b, b->n_up == 1 && b->fake.n_calls == 4);
 	check_int(b->fake.calls[1].console, ==, console_of_head[1]);
 	check_int(last_call(b)->console, ==, console_of_head[3]);
+	teardown(b);
+}
+
+static bool is_known(void *data) {
+	unsigned *n_questions = data;
+	return (*n_questions)-- == 0;
+}
+
+TEST(an_event_that_the_guest_lost_is_raised_again) {
+	struct bed *b = setup();
+	unsigned n_questions = 2;
+	hotplug_set_known_handler(b->hotplug, is_known, &n_questions);
+	fake_start(&b->fake);
+	run_until(b, b->n_up == 1);
+	check_int(run_for(b, 300), <, 20); /* nothing was said, nothing is asked */
+	check_int(n_questions, ==, 2);
+	hotplug_set_output(b->hotplug, 1, 800, 600);
+	hotplug_set_output(b->hotplug, 2, 800, 600);
+	run_until(b, n_questions == UINT_MAX);
+	/* Two calls each, and two repeats. */
+	check_int(b->fake.n_calls, ==, 6);
+	check(last_call(b)->event && b->fake.calls[4].event);
+	check(last_call(b)->width == 800);
+	run_for(b, 20);
+	check_int(run_for(b, 1200), ==, 0);
+
+	/* A guest that never asks is not told for ever. */
+	n_questions = 1000;
+	b->fake.n_calls = 0;
+	hotplug_set_output(b->hotplug, 1, 0, 0);
+	run_until(b, b->fake.n_calls == 6);
+	run_for(b, 20);
+	check_int(run_for(b, 1000), ==, 0);
 	teardown(b);
 }
 
@@ -410,9 +444,13 @@ TEST(the_device_is_chosen) {
 			.graphic = true,
 			.label = "virtio-gpu",
 			.address = "pci/0000/03.0"},
-		{.id = 3, .head = 0, .graphic = true, .label = "vhost-user-gpu", .address = "x"},
-		{.id = 4, .head = 0, .graphic = false, .label = "vhost-user-gpu.0", .address = "y"},
-		{.id = 5, .head = 9, .graphic = true, .label = "vhost-user-gpux", .address = "z"},
+		{.id = 3, .head = 0, .graphic = true, .label = "vhost-user-vga", .address = "x"},
+		{.id = 4,
+			.head = 0,
+			.graphic = false,
+			.label = "vhost-user-gpu-pci.0",
+			.address = "y"},
+		{.id = 5, .head = 9, .graphic = true, .label = "vhost", .address = "z"},
 	};
 	/* Ours by its label, even where another has as many outputs. */
 	check_int(consoles_choose(c, ARRAY_SIZE(c), 2, got), ==, 1);

@@ -43,13 +43,12 @@ static void open_manager(struct setup *s) {
 	}
 	for (unsigned i = 0; i < s->n_cards; i++) {
 		struct managed_card *c = &m->cards[i];
-		struct exporter_config config = {
-			.host = "127.0.0.1", .port = s->exporters[i].port};
+		struct exporter_config config = {.host = "127.0.0.1", .port = s->exporters[i].port};
 		*c = (struct managed_card){.manager = m, .index = i};
 		check_ok(card_open(&c->card, s->cards[i].path, "virtio_gpu"));
 		c->card.minor = i;
-		check_ok(exporter_create(
-			m->loop, &config, &pool_exporter_handler, c, &c->exporter));
+		check_ok(
+			exporter_create(m->loop, &config, &pool_exporter_handler, c, &c->exporter));
 		m->n_cards++;
 	}
 	for (unsigned i = 0; i < s->n_cards; i++) {
@@ -244,7 +243,8 @@ TEST(objects_are_enumerated) {
 	const struct fake_output *o = &s.cards[0].outputs[1];
 	const struct fake_lease *l = fake_card_lease_of(&s.cards[0], o->connector);
 	check(l && l->n_objects == 4);
-	check(l->objects[1] == o->crtc && l->objects[2] == o->primary && l->objects[3] == o->cursor);
+	check(l->objects[1] == o->crtc && l->objects[2] == o->primary &&
+		l->objects[3] == o->cursor);
 	/* Only that one connector was ever probed. */
 	check_int(s.cards[0].last_probed, ==, o->connector);
 	check_int(s.cards[0].probes, ==, s.plugged);
@@ -418,8 +418,9 @@ TEST(waiting_for_an_output) {
 	int lease_fd;
 	start(&s, 1, LEASABLE + 1);
 	int first = lease(&s, &scanout), fd = dial(&s), late = dial(&s);
-	ask_extended(fd, &(struct lease_ext_lease){
-				 .width = 640, .height = 480, .scanout = 1, .wait_ms = 5000});
+	ask_extended(fd,
+		&(struct lease_ext_lease){
+			.width = 640, .height = 480, .scanout = 1, .wait_ms = 5000});
 	ask_extended(late, &(struct lease_ext_lease){.scanout = 1, .wait_ms = 1});
 	check(!run_until(&s, fd, 100, true));
 	(void)close(first);

@@ -70,8 +70,7 @@ TEST(extended_reply_round_trip) {
 	memset(&m, 0x11, sizeof(m));
 	m.connector[63] = m.exporter[63] = m.text[127] = '\0';
 	check_int(lease_encode_ext_reply(buf, sizeof(buf), LEASE_EXT_RESIZE, &m), ==, sizeof(buf));
-	check_int(
-		lease_decode_ext_reply_header(buf, 9, LEASE_EXT_LEASE, &size), ==, -EBADMSG);
+	check_int(lease_decode_ext_reply_header(buf, 9, LEASE_EXT_LEASE, &size), ==, -EBADMSG);
 	check_int(lease_decode_ext_reply_header(buf, 8, LEASE_EXT_RESIZE, &size), ==, 0);
 	check_int(lease_decode_ext_reply_header(buf, 9, LEASE_EXT_RESIZE, &size), ==, 9);
 	check_int(size, ==, LEASE_EXT_REPLY_SIZE);

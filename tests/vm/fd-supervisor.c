@@ -76,8 +76,8 @@ static pid_t start(char *argv[]) {
 	(void)setsid();
 	for (size_t i = 0; i < n_kept; i++) {
 		(void)dup2(kept[i].fd, FIRST_FD + (int)i);
-		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ":" : "",
-			kept[i].name);
+		used += (size_t)snprintf(
+			names + used, sizeof(names) - used, "%s%s", i ? ":" : "", kept[i].name);
 	}
 	(void)snprintf(number, sizeof(number), "%d", (int)getpid());
 	(void)setenv("LISTEN_PID", number, 1);
@@ -110,7 +110,8 @@ static void handle_message(pid_t pid) {
 	text[n] = '\0';
 	const char *found = strstr(text, "FDNAME=");
 	if (found) {
-		(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(found + 7, "\n"), found + 7);
+		(void)snprintf(
+			name, sizeof(name), "%.*s", (int)strcspn(found + 7, "\n"), found + 7);
 	}
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		int fd;
@@ -152,8 +153,8 @@ int main(int argc, char *argv[]) {
 	pid_t pid = start(argv + 1);
 	bool stop = false;
 	while (pid > 0) {
-		struct pollfd fds[2] = {{.fd = notify_fd, .events = POLLIN},
-			{.fd = signal_fd, .events = POLLIN}};
+		struct pollfd fds[2] = {
+			{.fd = notify_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
 		(void)poll(fds, 2, -1);
 		if (fds[0].revents) {
 			/* All of these before the news that their sender has ended. */

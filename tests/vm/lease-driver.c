@@ -124,10 +124,8 @@ static void isolate(void) {
 		drmModeSetPlane(a.fd, b.about.primary_plane_id, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
 	expect_refusal("move the other's cursor", drmModeMoveCursor(a.fd, b.about.crtc_id, 1, 1));
 	uint32_t lessee, object = b.about.connector_id;
-	expect_refusal(
-		"lease the other's connector", drmModeCreateLease(a.fd, &object, 1, 0, &lessee) >= 0
-			? 0
-			: -1);
+	expect_refusal("lease the other's connector",
+		drmModeCreateLease(a.fd, &object, 1, 0, &lessee) >= 0 ? 0 : -1);
 	expect_refusal("revoke a lease", drmModeRevokeLease(a.fd, 2));
 	printf("isolated\n");
 	exit(0);
@@ -159,7 +157,8 @@ static uint32_t property(int fd, uint32_t object, uint32_t type, const char *nam
 
 static void set(drmModeAtomicReq *request, int fd, uint32_t object, uint32_t type, const char *name,
 	uint64_t value) {
-	if (drmModeAtomicAddProperty(request, object, property(fd, object, type, name), value) < 0) {
+	if (drmModeAtomicAddProperty(request, object, property(fd, object, type, name), value) <
+		0) {
 		die("stall", "no memory");
 	}
 }
@@ -226,7 +225,8 @@ static void flip_forever(struct stall_shared *shared, unsigned index) {
 	acquire(&t.lease, index + 1, 0, "flips");
 	start_output(&t);
 	int fd = t.lease.fd;
-	uint32_t fb_id = property(fd, t.lease.about.primary_plane_id, DRM_MODE_OBJECT_PLANE, "FB_ID");
+	uint32_t fb_id =
+		property(fd, t.lease.about.primary_plane_id, DRM_MODE_OBJECT_PLANE, "FB_ID");
 	drmEventContext context = {.version = 3, .page_flip_handler2 = handle_flip};
 	(void)__sync_add_and_fetch(&shared->ready, 1);
 	for (unsigned i = 1; !shared->stop; i++) {
@@ -235,8 +235,8 @@ static void flip_forever(struct stall_shared *shared, unsigned index) {
 		drmModeAtomicReq *r = drmModeAtomicAlloc();
 		(void)drmModeAtomicAddProperty(
 			r, t.lease.about.primary_plane_id, fb_id, t.fb[i % 2]);
-		if (drmModeAtomicCommit(fd, r,
-			    DRM_MODE_PAGE_FLIP_EVENT | DRM_MODE_ATOMIC_NONBLOCK, &flipped) < 0) {
+		if (drmModeAtomicCommit(fd, r, DRM_MODE_PAGE_FLIP_EVENT | DRM_MODE_ATOMIC_NONBLOCK,
+			    &flipped) < 0) {
 			die("stall: flip", strerror(errno));
 		}
 		drmModeAtomicFree(r);
@@ -273,8 +273,8 @@ static void print_stalls(struct stall_shared *s, const char *when) {
 }
 
 static void stall(uint32_t n) {
-	struct stall_shared *s = mmap(
-		NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct stall_shared *s =
+		mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (s == MAP_FAILED || n > ARRAY_SIZE(s->longest)) {
 		die("stall", "too many");
 	}

@@ -5,7 +5,7 @@
 #include "consoles.h"
 #include "util.h"
 
-#define OUR_LABEL "vhost-user-gpu"
+#define OUR_LABEL "vhost-user-"
 
 static int read_string(sd_bus_message *m, char *ret, size_t size) {
 	const char *value;
@@ -67,8 +67,7 @@ int console_read(sd_bus_message *m, struct console *c) {
 }
 
 static bool is_ours(const struct console *c) {
-	size_t n = strlen(OUR_LABEL);
-	return strncmp(c->label, OUR_LABEL, n) == 0 && (c->label[n] == '\0' || c->label[n] == '.');
+	return strncmp(c->label, OUR_LABEL, strlen(OUR_LABEL)) == 0;
 }
 
 static bool same_device(const struct console *a, const struct console *b) {

@@ -6,6 +6,9 @@
  * millimetre: each is an event, without an unplug in between that the guest might catch. On a new
  * link QEMU's last value is unknown; two calls settle that.
  *
+ * Linux clears an event when it is done with it, and with it one that came in between. So whether
+ * the guest did ask is checked a little later, and the event raised again if not.
+ *
  * At most one call per output is under way; what is asked for meanwhile is told when it returns.
  */
 #include <stdio.h>
@@ -18,6 +21,10 @@
 LOG_MODULE("hotplug");
 
 #define OUTPUTS_MAX 16 /* VIRTIO_GPU_MAX_SCANOUTS, virtio 1.2 section 5.7.4 */
+
+/* When it is looked whether the guest asked: the first time, then twice as long, so many times. */
+#define REPEAT_FIRST_USEC (250 * 1000)
+#define REPEATS_MAX       5
 
 #define VM_PATH              "/org/qemu/Display1/VM"
 #define VM_INTERFACE         "org.qemu.Display1.VM"
@@ -47,6 +54,12 @@ struct hotplug {
 	void *link_data;
 	bool up;
 
+	hotplug_known_func known_func; // may be NULL
+	void *known_data;
+	sd_event_source *repeat_timer; /* off, unless something was told and is not known yet */
+	struct output *repeat_output;  // one of those told last; NULL before the first
+	unsigned n_repeats;
+
 	sd_bus *bus; // NULL while there is no link
 	struct query ids_query;
 	struct query queries[CONSOLES_MAX];
@@ -69,6 +82,28 @@ static int handle_told(sd_bus_message *m, void *data, sd_bus_error *ret_error) {
 	}
 	if (o->dirty) {
 		tell(o);
+	}
+	return 0;
+}
+
+/* Looks, after a while, whether the guest knows what was just told. */
+static void arm_repeat(struct hotplug *h, struct output *o) {
+	if (!h->known_func || h->n_repeats >= REPEATS_MAX) {
+		return;
+	}
+	uint64_t usec = (uint64_t)REPEAT_FIRST_USEC << h->n_repeats;
+	h->repeat_output = o;
+	if (sd_event_source_set_time_relative(h->repeat_timer, usec) >= 0) {
+		(void)sd_event_source_set_enabled(h->repeat_timer, SD_EVENT_ONESHOT);
+	}
+}
+
+static int handle_repeat(sd_event_source *source, uint64_t usec, void *data) {
+	struct hotplug *h = data;
+	if (h->up && !h->known_func(h->known_data)) {
+		h->n_repeats++;
+		h->repeat_output->dirty = true;
+		tell(h->repeat_output);
 	}
 	return 0;
 }
@@ -104,6 +139,7 @@ static void tell(struct output *o) {
 		o->dirty = true;
 		log_warn_errno(r, "output %td: SetUIInfo", o - o->hotplug->outputs);
 	}
+	arm_repeat(o->hotplug, o);
 }
 
 static void link_ready(struct hotplug *h) {
@@ -216,6 +252,7 @@ static void handle_closed(void *data) {
 	bool was_up = h->up;
 	h->up = false;
 	h->bus = NULL;
+	(void)sd_event_source_set_enabled(h->repeat_timer, SD_EVENT_OFF);
 	h->ids_query.slot = sd_bus_slot_unref(h->ids_query.slot);
 	for (size_t i = 0; i < h->n_consoles; i++) {
 		h->queries[i].slot = sd_bus_slot_unref(h->queries[i].slot);
@@ -248,9 +285,16 @@ int hotplug_create(
 		h->outputs[i].hotplug = h;
 		h->outputs[i].console = -1;
 	}
-	int r = qemu_link_create(loop, qmp_path, &link_handler, h, &h->link);
+	int r = sd_event_add_time(loop, &h->repeat_timer, CLOCK_MONOTONIC, 0,
+		REPEAT_FIRST_USEC / 10, handle_repeat, h);
+	if (r >= 0) {
+		r = sd_event_source_set_enabled(h->repeat_timer, SD_EVENT_OFF);
+	}
+	if (r >= 0) {
+		r = qemu_link_create(loop, qmp_path, &link_handler, h, &h->link);
+	}
 	if (r < 0) {
-		free(h);
+		hotplug_destroy(h);
 		return r;
 	}
 	*ret = h;
@@ -263,6 +307,7 @@ void hotplug_destroy(struct hotplug *h) {
 	}
 	h->link_func = NULL;
 	qemu_link_destroy(h->link);
+	sd_event_source_disable_unref(h->repeat_timer);
 	free(h);
 }
 
@@ -275,6 +320,7 @@ void hotplug_set_output(struct hotplug *h, uint32_t id, uint32_t width, uint32_t
 	o->height = width && height ? height : 0;
 	o->set = true;
 	o->dirty = true;
+	h->n_repeats = 0;
 	tell(o);
 }
 
@@ -284,6 +330,11 @@ void hotplug_reset(struct hotplug *h) {
 			hotplug_set_output(h, i, 0, 0);
 		}
 	}
+}
+
+void hotplug_set_known_handler(struct hotplug *h, hotplug_known_func func, void *data) {
+	h->known_func = func;
+	h->known_data = data;
 }
 
 void hotplug_set_link_handler(struct hotplug *h, hotplug_link_func func, void *data) {

@@ -27,6 +27,15 @@ void hotplug_destroy(struct hotplug *h);
  */
 void hotplug_set_output(struct hotplug *h, uint32_t id, uint32_t width, uint32_t height);
 
+/*
+ * Whether the guest has been given all that the last calls of hotplug_set_output were about: its
+ * questions came after them. Linux loses an event that comes while it still handles another; so as
+ * long as the answer is no, the event is raised again, after 0.25, 0.5, 1, 2 and 4 s. Without a
+ * handler it is not.
+ */
+typedef bool (*hotplug_known_func)(void *data);
+void hotplug_set_known_handler(struct hotplug *h, hotplug_known_func func, void *data);
+
 /* The guest was reset: every output but 0 is unplugged again. */
 void hotplug_reset(struct hotplug *h);
 

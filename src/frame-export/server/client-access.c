@@ -23,7 +23,7 @@ void client_handle_authenticate(struct client *c, const struct hxfr_header *h, c
 
 void client_access_changed(struct server *s, uint32_t scanout) {
 	struct client *client, *tmp;
-	list_for_each_safe (client, tmp, &s->clients, link) {
+	list_for_each_safe(client, tmp, &s->clients, link) {
 		if (client->channel == &s->channels[scanout] &&
 			!access_may_watch(&s->access, &client->credentials, scanout)) {
 			client_fail(client, -EACCES, "somebody else has leased what it watches");

@@ -151,8 +151,8 @@ int client_enable(struct client *c, const struct hxfr_enable_scanout *m) {
 	int r = -EINVAL;
 	if (!access_may_switch(&s->access, &c->credentials)) {
 		r = -EACCES;
-	} else if (may_be_switched(c, m->scanout_id) && m->width > 0 &&
-		m->width <= MODE_SIDE_MAX && m->height > 0 && m->height <= MODE_SIDE_MAX) {
+	} else if (may_be_switched(c, m->scanout_id) && m->width > 0 && m->width <= MODE_SIDE_MAX &&
+		m->height > 0 && m->height <= MODE_SIDE_MAX) {
 		r = s->backend->enable(s->data, m->scanout_id, m->width, m->height,
 			m->refresh ? m->refresh : REFRESH_DEFAULT);
 	}

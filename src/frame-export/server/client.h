@@ -61,7 +61,7 @@ struct client {
 	bool held;          /* `in` was not looked at to its end: too many replies wait */
 	uint64_t active_ns; /* when the last message came */
 
-	uint32_t features;       /* HXFR_FEATURE_… granted */
+	uint32_t features; /* HXFR_FEATURE_… granted */
 	struct credentials credentials;
 	uint32_t scanout_id;     /* last subscribed to; 0 before */
 	struct channel *channel; // NULL: not subscribed

@@ -42,7 +42,7 @@ bool server_may_log(struct server *s) {
 
 void server_state_changed(struct server *s, uint32_t scanout) {
 	struct client *client;
-	list_for_each (client, &s->clients, link) {
+	list_for_each(client, &s->clients, link) {
 		if (client->features & HXFR_FEATURE_STATE) {
 			client->states_dirty |= 1u << scanout;
 			client_kick(client);
