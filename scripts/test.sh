@@ -66,7 +66,8 @@ build() {
 }
 
 make_guest() {
-	vm/make-test-guest.sh build/test-guest build/gcc/tests/vm/guest-agent build/gcc/tools/drm-flipper
+	vm/make-test-guest.sh build/test-guest build/gcc/tests/vm/{guest-agent,fd-supervisor,lease-driver} \
+		build/gcc/tools/{drm-flipper,helix-lease} build/gcc/guest/drm-manager/helix-drm-manager
 }
 
 # Versions of clang-format disagree with each other; the tree is formatted by 14.

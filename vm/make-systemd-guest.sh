@@ -50,6 +50,7 @@ packages=systemd,systemd-sysv,udev,dbus,libdrm2,libsystemd0,iproute2,procps,libj
 if [ ! -s "$cache/$suite.tar" ]; then
 	uri=$(mirror)
 	[ -n "$uri" ] || die "apt knows no Debian mirror; set HELIX_DEBIAN_MIRROR"
+	# shellcheck disable=SC2016 # $1 is the hook's own
 	mmdebstrap --quiet --format=tar --variant=minbase --include=$packages \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \

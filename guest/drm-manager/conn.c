@@ -148,7 +148,7 @@ void conn_resized(struct output *o, enum lease_code code, const char *text) {
 }
 
 void conn_replaced(struct conn *c) {
-	log_peer(c, "its lease has gone on to another connection, or was released");
+	log_peer(c, "another connection has shown the token of its lease");
 	end(c);
 }
 
@@ -162,9 +162,7 @@ static void request_lease(struct conn *c, const struct wish *asked) {
 	wish.height = wish.height ? wish.height : HEIGHT_DEFAULT;
 	wish.refresh = wish.refresh ? wish.refresh : REFRESH_DEFAULT;
 	wish.wait_ns = MIN(wish.wait_ns, WAIT_MAX_NS);
-	if (!policy_allows(&m->config.policy, &c->peer, c->fd)) {
-		conn_refused(c, LEASE_DENIED, "permission denied");
-	} else if (pool_count_leases(m, &c->peer) >= m->config.max_peer_leases) {
+	if (pool_count_leases(m, &c->peer) >= m->config.max_peer_leases) {
 		conn_refused(c, LEASE_LIMIT, "too many leases");
 	} else {
 		c->asked_ns = now_ns();
@@ -193,7 +191,7 @@ void conn_release(struct conn *holder, const char *why) {
 	struct output *o = holder->output;
 	holder->holding = false;
 	pool_release(o, why);
-	conn_replaced(holder);
+	end(holder);
 }
 
 static void handle_plain(struct conn *c, const struct lease_request *m) {
@@ -276,7 +274,7 @@ static void handle_release(struct conn *c, const uint8_t *p, size_t len) {
 	pool_release(o, "its holder asked for that");
 	(void)reply_extended(c, NULL, LEASE_OK, "", -1);
 	if (holder && holder != c) {
-		conn_replaced(holder);
+		end(holder);
 	}
 	end(c);
 }
@@ -382,6 +380,12 @@ static ssize_t handle_request(struct conn *c) {
 	uint32_t size = 0;
 	ssize_t n = lease_decode_request(c->in, c->in_size, &m);
 	if (n <= 0) {
+		return n;
+	}
+	if (!c->holding && !policy_allows(&c->manager->config.policy, &c->peer, c->fd)) {
+		c->extended = lease_is_extended(&m, &size);
+		c->command = m.command;
+		conn_refused(c, LEASE_DENIED, "permission denied");
 		return n;
 	}
 	if (!lease_is_extended(&m, &size)) {
@@ -546,7 +550,9 @@ void conn_destroy(struct conn *c) {
 	list_remove(&c->link);
 	c->manager->n_conns--;
 	if (c->resizing) {
-		c->resizing->resizer = NULL;
+		struct output *o = c->resizing;
+		o->resizer = NULL;
+		pool_resize_failed(o, LEASE_NO_LEASE, "");
 	}
 	sd_event_source_disable_unref(c->io);
 	sd_event_source_disable_unref(c->timer);

@@ -131,8 +131,8 @@ static int set_key(const char *value, void *data) {
 	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
 	int r = fd < 0 ? -errno : 0;
 	(void)close_fd(fd);
-	if (r == 0 && (n < (ssize_t)(2 * LEASE_TOKEN_SIZE) || n == (ssize_t)sizeof(text))) {
-		r = n == (ssize_t)sizeof(text) ? -EINVAL : -EINVAL;
+	if (r == 0 && (n < 0 || n == (ssize_t)sizeof(text))) {
+		r = -EINVAL;
 	}
 	if (r == 0) {
 		text[n] = '\0';

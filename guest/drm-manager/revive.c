@@ -10,7 +10,6 @@
 
 #include "log.h"
 #include "manager.h"
-#include "parse.h"
 
 LOG_MODULE("revive");
 

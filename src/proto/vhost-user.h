@@ -16,9 +16,9 @@ struct vhost_user_header {
 	uint32_t size;
 };
 
-#define VHOST_USER_VERSION        0x1u
-#define VHOST_USER_VERSION_MASK   0x3u
-#define VHOST_USER_FLAG_REPLY     (1u << 2)
+#define VHOST_USER_VERSION         0x1u
+#define VHOST_USER_VERSION_MASK    0x3u
+#define VHOST_USER_FLAG_REPLY      (1u << 2)
 #define VHOST_USER_FLAG_NEED_REPLY (1u << 3)
 
 /* Our own bounds. The largest message of those below is a memory table of 8 regions (264 bytes). */
@@ -75,8 +75,8 @@ enum vhost_user_protocol_feature {
 struct vhost_user_memory_region {
 	uint64_t guest_address; /* guest physical */
 	uint64_t size;
-	uint64_t user_address;  /* of the front end: SET_VRING_ADDR speaks in these */
-	uint64_t mmap_offset;   /* of the region's first byte in its fd */
+	uint64_t user_address; /* of the front end: SET_VRING_ADDR speaks in these */
+	uint64_t mmap_offset;  /* of the region's first byte in its fd */
 };
 
 struct vhost_user_memory_table {

@@ -199,13 +199,27 @@ static void check_flat(struct rig *g, const struct footprint *before) {
 #endif
 }
 
+/* Says what the server thinks of a viewer that got nothing. */
+static _Noreturn void fail_without_frame(struct rig *g, struct viewer *v, unsigned cycle) {
+	struct hxfr_stats a, b;
+	viewer_get_stats(v, 1, &a);
+	loop_run_ms(g->loop, 3000);
+	viewer_get_stats(v, 1, &b);
+	fail("cycle %u: no frame in 3 s, %" PRIu64 " in 3 s more; %u watch, %u are ready; %" PRIu64
+	     " and %" PRIu64 " units were made, %" PRIu64 " and %" PRIu64 " keyframes",
+		cycle, v->frames, b.watching, b.ready, a.encoded, b.encoded, a.keyframes,
+		b.keyframes);
+}
+
 /* Every `wait`-th stays until it has a picture: IDRs are rationed while others look, too. */
 static void subscribe_cycles(struct rig *g, unsigned n, unsigned wait) {
 	for (unsigned i = 0; i < n; i++) {
 		struct viewer v;
 		viewer_open_counting(&v, &g->e, g->loop, 1);
 		if (i % wait == 0) {
-			check(loop_run_until(g->loop, &v.frames, 1, 3000));
+			if (!loop_run_until(g->loop, &v.frames, 1, 3000)) {
+				fail_without_frame(g, &v, i);
+			}
 		}
 		viewer_close(&v);
 	}

@@ -30,8 +30,8 @@ TEST(modes_are_parsed) {
 	check(w == 1920 && h == 1080 && hz == 60);
 	check_int(parse_mode("7680x4320@30", &w, &h, &hz), ==, 0);
 	check(w == 7680 && h == 4320 && hz == 30);
-	static const char *const bad[] = {"", "1920", "x1080", "1920x", "1920x1080@", "1920x1080@x",
-		"1920x1080x", "1e3x5"};
+	static const char *const bad[] = {
+		"", "1920", "x1080", "1920x", "1920x1080@", "1920x1080@x", "1920x1080x", "1e3x5"};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		check_int(parse_mode(bad[i], &w, &h, &hz), ==, -EINVAL);
 	}

@@ -17,8 +17,7 @@ static uint8_t sum(const uint8_t *block) {
 	return s;
 }
 
-TEST(every_size_gives_valid_blocks)
-{
+TEST(every_size_gives_valid_blocks) {
 	static const uint32_t sides[] = {
 		16, 17, 255, 640, 1366, 1920, 2560, 4095, 4096, 7680, 8192};
 	static const uint32_t rates[] = {1, 24, 60, 75, 144, 240, 1000};
@@ -42,8 +41,7 @@ TEST(every_size_gives_valid_blocks)
 	}
 }
 
-TEST(monitors_out_of_bounds_are_refused)
-{
+TEST(monitors_out_of_bounds_are_refused) {
 	static const struct edid_monitor bad[] = {
 		{0, 1080, 60, 0},
 		{1920, 0, 60, 0},
@@ -82,8 +80,7 @@ static void decode(const struct edid_monitor *m, char *text, size_t size) {
 	(void)unlink(path);
 }
 
-TEST(another_decoder_agrees)
-{
+TEST(another_decoder_agrees) {
 	char text[16384];
 	decode(&(struct edid_monitor){1920, 1080, 60, 3}, text, sizeof(text));
 	check(strstr(text, "EDID conformity: PASS"));
@@ -92,8 +89,7 @@ TEST(another_decoder_agrees)
 	check(strstr(text, "Display Product Serial Number: 'SCANOUT-03'"));
 }
 
-TEST(another_decoder_agrees_on_8k)
-{
+TEST(another_decoder_agrees_on_8k) {
 	char text[16384];
 	decode(&(struct edid_monitor){7680, 4320, 60, 15}, text, sizeof(text));
 	check(strstr(text, "DTD:  7680x4320   59.99"));

@@ -224,6 +224,22 @@ static void expect_error(struct setup *s, int fd, const char *text) {
 	(void)close(fd);
 }
 
+static void ask_extended(int fd, const struct lease_ext_lease *m) {
+	uint8_t buf[LEASE_REQUEST_SIZE + LEASE_EXT_LEASE_SIZE];
+	check_int(lease_encode_ext_lease(buf, sizeof(buf), m), ==, sizeof(buf));
+	check_int(send(fd, buf, sizeof(buf), MSG_NOSIGNAL), ==, sizeof(buf));
+}
+
+static void expect_extended(
+	struct setup *s, int fd, uint8_t command, struct lease_ext_reply *ret, int *ret_fd) {
+	uint8_t buf[LEASE_REQUEST_SIZE + LEASE_EXT_REPLY_SIZE];
+	uint32_t size;
+	check(run_until(s, fd, 3000, true));
+	check_int(take(fd, buf, sizeof(buf), ret_fd), ==, sizeof(buf));
+	check_int(lease_decode_ext_reply_header(buf, sizeof(buf), command, &size), >, 0);
+	check_int(lease_decode_ext_reply(buf + LEASE_REQUEST_SIZE, size, ret), >, 0);
+}
+
 static unsigned count_state(const struct setup *s, enum output_state state) {
 	unsigned n = 0;
 	for (unsigned i = 0; i < s->m.n_outputs; i++) {
@@ -375,6 +391,26 @@ TEST(requests_in_pieces) {
 	stop(&s);
 }
 
+/* Scenario: somebody who is not on the list. Expected: no lease, and no list either. */
+TEST(strangers_are_refused) {
+	struct setup s;
+	struct lease_ext_reply r;
+	uint8_t buf[LEASE_REQUEST_SIZE];
+	int lease_fd;
+	start(&s, 1, LEASABLE + 1);
+	s.m.config.policy.uids[s.m.config.policy.n_uids++] = getuid() + 1;
+	int fd = dial(&s);
+	ask(fd, LEASE_CMD_LEASE, 0, 0);
+	expect_error(&s, fd, "permission denied");
+	fd = dial(&s);
+	(void)lease_encode_ext_list(buf, sizeof(buf));
+	check_int(send(fd, buf, sizeof(buf), 0), ==, sizeof(buf));
+	expect_extended(&s, fd, LEASE_EXT_LIST, &r, &lease_fd);
+	check_int(r.code, ==, LEASE_DENIED);
+	(void)close(fd);
+	stop(&s);
+}
+
 TEST(too_many_connections_of_one_peer) {
 	struct setup s;
 	int fds[12];
@@ -392,22 +428,6 @@ TEST(too_many_connections_of_one_peer) {
 	(void)run_until(&s, -1, 50, false);
 	check_int(s.m.n_conns, ==, 0);
 	stop(&s);
-}
-
-static void ask_extended(int fd, const struct lease_ext_lease *m) {
-	uint8_t buf[LEASE_REQUEST_SIZE + LEASE_EXT_LEASE_SIZE];
-	check_int(lease_encode_ext_lease(buf, sizeof(buf), m), ==, sizeof(buf));
-	check_int(send(fd, buf, sizeof(buf), MSG_NOSIGNAL), ==, sizeof(buf));
-}
-
-static void expect_extended(
-	struct setup *s, int fd, uint8_t command, struct lease_ext_reply *ret, int *ret_fd) {
-	uint8_t buf[LEASE_REQUEST_SIZE + LEASE_EXT_REPLY_SIZE];
-	uint32_t size;
-	check(run_until(s, fd, 3000, true));
-	check_int(take(fd, buf, sizeof(buf), ret_fd), ==, sizeof(buf));
-	check_int(lease_decode_ext_reply_header(buf, sizeof(buf), command, &size), >, 0);
-	check_int(lease_decode_ext_reply(buf + LEASE_REQUEST_SIZE, size, ret), >, 0);
 }
 
 /* Scenario: a wish for one output that is leased. Expected: it waits, and gets it on release. */

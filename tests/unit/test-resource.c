@@ -55,8 +55,7 @@ static struct surface *surface_of(struct resource *r) {
 	return resource_surface(&table, r, r->width, r->height, r->width * 4, 0, r->order);
 }
 
-TEST(addresses_are_resolved_within_one_region)
-{
+TEST(addresses_are_resolved_within_one_region) {
 	struct guest_memory *m = make_ram();
 	check(guest_memory_at(m, BASE - 1, 1) == NULL);
 	check(guest_memory_at(m, BASE, RAM_SIZE + 1) == NULL);
@@ -68,8 +67,7 @@ TEST(addresses_are_resolved_within_one_region)
 	guest_memory_unref(m);
 }
 
-TEST(memory_tables_are_checked)
-{
+TEST(memory_tables_are_checked) {
 	static const struct vhost_user_memory_region bad[][2] = {
 		{{.size = RAM_SIZE + PAGE}},                              /* larger than the file */
 		{{.size = PAGE, .mmap_offset = RAM_SIZE}},                /* behind its end */
@@ -94,8 +92,7 @@ TEST(memory_tables_are_checked)
 }
 
 /* 32 by 32 pixels are one page; here pages 5, 3, 9 and 2 of a picture of 32 by 128. */
-TEST(scattered_pages_are_one_surface)
-{
+TEST(scattered_pages_are_one_surface) {
 	static const unsigned order[] = {5, 3, 9, 2};
 	struct guest_memory *m = make_ram();
 	resource_table_init(&table, 1 << 20, wake, NULL);
@@ -121,8 +118,7 @@ TEST(scattered_pages_are_one_surface)
 	guest_memory_unref(m);
 }
 
-TEST(pieces_that_do_not_meet_at_pages_are_gathered)
-{
+TEST(pieces_that_do_not_meet_at_pages_are_gathered) {
 	struct guest_memory *m = make_ram();
 	resource_table_init(&table, 1 << 20, wake, NULL);
 	struct resource *r = make_resource(32, 8);
@@ -147,8 +143,7 @@ TEST(pieces_that_do_not_meet_at_pages_are_gathered)
 	guest_memory_unref(m);
 }
 
-TEST(a_transfer_in_the_usual_layout_costs_nothing)
-{
+TEST(a_transfer_in_the_usual_layout_costs_nothing) {
 	struct guest_memory *m = make_ram();
 	resource_table_init(&table, 1 << 20, wake, NULL);
 	struct resource *r = make_resource(32, 32);
@@ -165,8 +160,7 @@ TEST(a_transfer_in_the_usual_layout_costs_nothing)
 	guest_memory_unref(m);
 }
 
-TEST(a_transfer_in_another_layout_gets_a_copy)
-{
+TEST(a_transfer_in_another_layout_gets_a_copy) {
 	struct guest_memory *m = make_ram();
 	resource_table_init(&table, 1 << 20, wake, NULL);
 	struct resource *r = make_resource(32, 32);
@@ -195,8 +189,7 @@ TEST(a_transfer_in_another_layout_gets_a_copy)
 	guest_memory_unref(m);
 }
 
-TEST(pages_that_are_read_go_when_the_reader_is_done)
-{
+TEST(pages_that_are_read_go_when_the_reader_is_done) {
 	struct guest_memory *m = make_ram();
 	resource_table_init(&table, 1 << 20, wake, NULL);
 	struct resource *r = make_resource(32, 32);
@@ -221,8 +214,7 @@ TEST(pages_that_are_read_go_when_the_reader_is_done)
 	guest_memory_unref(m);
 }
 
-TEST(resources_are_bounded_by_the_budget)
-{
+TEST(resources_are_bounded_by_the_budget) {
 	resource_table_init(&table, 100 * PAGE, wake, NULL);
 	struct resource *r;
 	uint32_t n = 0;

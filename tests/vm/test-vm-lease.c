@@ -52,7 +52,7 @@ static void check_serves(struct lease_vm *l) {
 static uint32_t start_flipper(struct lease_vm *l, unsigned scanout, double rate) {
 	char text[32];
 	uint32_t job = vm_spawn(l->vm,
-		"helix-lease -c %u --size %ux480 --print -- drm-flipper --lease-fd 3 -r %.1f --print",
+		"exec helix-lease -c %u --size %ux480 --print -- drm-flipper --lease-fd 3 -r %.1f --print",
 		scanout, 640 + 16 * scanout, rate);
 	(void)snprintf(text, sizeof(text), "scanout %u:", scanout);
 	vm_job_expect(l->vm, job, text, 30);

@@ -2,8 +2,8 @@
 /*
  * Which of QEMU's consoles are the outputs of our device. QEMU describes each console on D-Bus
  * (org.qemu.Display1.Console): all outputs of one device share DeviceAddress, e.g. "pci/0000/02.0",
- * and Head counts them from 0, as the device does. The label of a console is the id of its device, or,
- * without one, the device's type, and the head if the device has several: "vhost-user-gpu-pci.3".
+ * and Head counts them from 0, as the device does. Label is the device's id or, without one, its
+ * type, and the head if the device has several: "vhost-user-gpu-pci.3".
  */
 #ifndef HELIX_FRAME_EXPORT_CONSOLES_H
 #define HELIX_FRAME_EXPORT_CONSOLES_H
@@ -28,8 +28,9 @@ int console_read(sd_bus_message *m, struct console *c);
 
 /*
  * The consoles that belong to a device of `n_heads` outputs, by head: `ret[head]` is an index into
- * `consoles`, or -1. If several devices come into question, one without an id that is vhost-user is
- * preferred, then the one with just `n_heads` outputs, then the first. Returns how many heads were found, 0 for none.
+ * `consoles`, or -1. If several devices come into question, one whose label is that of a vhost-user
+ * device is preferred, then one with just `n_heads` outputs, then the first. Returns how many heads
+ * were found, 0 for none.
  */
 unsigned consoles_choose(const struct console *consoles, size_t n, unsigned n_heads, int *ret);
 
