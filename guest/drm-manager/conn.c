@@ -511,7 +511,7 @@ static int create(struct manager *m, int fd, uint64_t timeout_ns, struct conn **
 	int r = sd_event_add_io(m->loop, &c->io, fd, EPOLLIN, handle_io, c);
 	if (r >= 0) {
 		r = sd_event_add_time_relative(m->loop, &c->timer, CLOCK_MONOTONIC,
-			timeout_ns / NSEC_PER_USEC, 0, handle_timer, c);
+			timeout_ns / NSEC_PER_USEC, TIMER_ACCURACY_US, handle_timer, c);
 	}
 	if (r < 0) {
 		conn_destroy(c);

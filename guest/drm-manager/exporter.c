@@ -10,6 +10,8 @@
 
 LOG_MODULE("exporter");
 
+/* Of the timer: sd-event takes 0 for 250 ms. */
+#define TIMER_ACCURACY_US  1000
 #define CONNECT_TIMEOUT_MS 3000
 /* Between attempts while nobody asks; a request makes one at once. */
 #define RETRY_MIN_US (100 * UINT64_C(1000))
@@ -246,7 +248,8 @@ int exporter_create(sd_event *loop, const struct exporter_config *config,
 	e->retry_us = RETRY_MIN_US;
 	(void)snprintf(e->name, sizeof(e->name), "%s:%u", config->host, config->port);
 	/* The first attempt is made when the loop runs. */
-	int r = sd_event_add_time_relative(loop, &e->retry, CLOCK_MONOTONIC, 0, 0, handle_retry, e);
+	int r = sd_event_add_time_relative(
+		loop, &e->retry, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_US, handle_retry, e);
 	if (r < 0) {
 		exporter_destroy(e);
 		return r;

@@ -23,6 +23,9 @@
 #define OUTPUTS_MAX   (CARDS_MAX * CARD_OUTPUTS_MAX)
 #define LISTENERS_MAX 2u
 
+/* Of timers: sd-event takes 0 for 250 ms. */
+#define TIMER_ACCURACY_US 1000
+
 struct conn;
 struct manager;
 

@@ -132,8 +132,8 @@ static void ask_exporter(struct output *o, bool keep_token) {
 	o->asked_seq = o->manager->cards[o->card].hotplugs;
 	o->again_us = ASK_AGAIN_US;
 	if (!o->timer) {
-		(void)sd_event_add_time(o->manager->loop, &o->timer, CLOCK_MONOTONIC, UINT64_MAX, 0,
-			handle_again, o);
+		(void)sd_event_add_time(o->manager->loop, &o->timer, CLOCK_MONOTONIC, UINT64_MAX,
+			TIMER_ACCURACY_US, handle_again, o);
 	}
 	if (o->timer) {
 		set_again(o);
@@ -381,7 +381,7 @@ static int handle_orphan_timer(sd_event_source *source, uint64_t usec, void *dat
 void pool_orphan(struct output *o, uint64_t grace_ns) {
 	o->timer = sd_event_source_disable_unref(o->timer);
 	int r = sd_event_add_time_relative(o->manager->loop, &o->timer, CLOCK_MONOTONIC,
-		grace_ns / NSEC_PER_USEC, 0, handle_orphan_timer, o);
+		grace_ns / NSEC_PER_USEC, TIMER_ACCURACY_US, handle_orphan_timer, o);
 	o->state = OUTPUT_ORPHANED;
 	o->conn = NULL;
 	if (r < 0) {

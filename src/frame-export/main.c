@@ -229,6 +229,11 @@ static int handle_device_stop(sd_event_source *source, int fd, uint32_t revents,
 	return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
+static bool guest_knows_outputs(void *data) {
+	const struct exporter *e = data;
+	return device_outputs_known(e->device);
+}
+
 static int create_captures(struct exporter *e) {
 	const struct export_options *o = &e->options;
 	for (unsigned i = 0; i < o->max_outputs; i++) {
@@ -302,6 +307,9 @@ static int start_device(struct exporter *e) {
 	if (r >= 0 && e->options.qmp_path) {
 		r = hotplug_create(
 			e->loop, e->options.qmp_path, e->options.max_outputs, &e->hotplug);
+		if (r >= 0) {
+			hotplug_set_known_handler(e->hotplug, guest_knows_outputs, e);
+		}
 	}
 	if (r >= 0) {
 		r = -pthread_create(&e->device_thread, NULL, run_device, e);

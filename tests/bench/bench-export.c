@@ -16,6 +16,7 @@
 
 #include "capture/content.h"
 #include "exporter.h"
+#include "parse.h"
 #include "test.h"
 #include "util.h"
 #include "viewer.h"
@@ -29,9 +30,9 @@
 #define DEVICE_THREAD "device"
 
 static unsigned n_frames(void) {
-	const char *s = getenv("HELIX_BENCH_FRAMES");
-	int n = s ? atoi(s) : 0;
-	return n > 0 ? (unsigned)n : 200;
+	uint32_t n = 200;
+	(void)parse_u32(getenv("HELIX_BENCH_FRAMES"), 1, 1000000, &n);
+	return n;
 }
 
 /* What is drawn, in memory of its own: a guest's buffers only get copies. */

@@ -72,6 +72,11 @@ static void get_outputs(void *data, struct gpu_output *ret, unsigned n) {
 	ret[0] = (struct gpu_output){true, 1280, 800, 60};
 }
 
+static void outputs_told(void *data, int scanout) {
+	(void)data;
+	(void)scanout;
+}
+
 static void scanout_changed(void *data, uint32_t scanout) {
 	if (scanout >= SCANOUTS_MAX) {
 		abort();
@@ -257,8 +262,8 @@ static void init_once(void) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-	static const struct gpu_ops ops = {
-		get_outputs, scanout_changed, cursor_defined, cursor_moved, wake, NULL};
+	static const struct gpu_ops ops = {get_outputs, outputs_told, scanout_changed,
+		cursor_defined, cursor_moved, wake, NULL};
 	init_once();
 	memset(f.memory, 0, MEMORY_SIZE);
 	struct gpu_config config = {.n_scanouts = 16, .memory_budget = 4 << 20, .ops = ops};

@@ -32,7 +32,7 @@ static void note_counter(struct viewer *v) {
 	if (v->counters > 0) {
 		check_int(value, >=, v->counter);
 		v->counter_gaps += value > v->counter + 1;
-		v->counter_latest += value == v->counter;
+		v->counter_latest += value == v->counter && v->flip.refine == 0;
 	}
 	v->counter = value;
 	v->counters++;

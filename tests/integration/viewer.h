@@ -34,7 +34,7 @@ struct viewer {
 	uint32_t counter;        /* of the last picture */
 	uint64_t counters;       /* pictures in which it was read */
 	uint64_t counter_gaps;   /* times that it grew by more than 1 */
-	uint64_t counter_latest; /* frames that showed the same as the one before (refinement) */
+	uint64_t counter_latest; /* new content that showed the same as the one before */
 
 	struct hxfr_stats stats[16];
 	bool stats_done;

@@ -98,6 +98,7 @@ static int cmd_get_display_info(struct command *c, const void *body) {
 	struct virtio_gpu_resp_display_info info = {0};
 	struct gpu_output outputs[SCANOUTS_MAX];
 	(void)body;
+	c->gpu->config.ops.outputs_told(c->gpu->config.ops.data, -1);
 	c->gpu->config.ops.get_outputs(c->gpu->config.ops.data, outputs, c->gpu->config.n_scanouts);
 	for (unsigned i = 0; i < c->gpu->config.n_scanouts; i++) {
 		if (outputs[i].enabled) {
@@ -117,6 +118,7 @@ static int cmd_get_edid(struct command *c, const void *body) {
 	if (cmd->scanout >= c->gpu->config.n_scanouts) {
 		return -EINVAL;
 	}
+	c->gpu->config.ops.outputs_told(c->gpu->config.ops.data, (int)cmd->scanout);
 	c->gpu->config.ops.get_outputs(c->gpu->config.ops.data, outputs, c->gpu->config.n_scanouts);
 	const struct gpu_output *o = &outputs[cmd->scanout];
 	struct edid_monitor monitor = {o->width, o->height, o->refresh, cmd->scanout};

@@ -41,6 +41,7 @@ struct device {
 	pthread_cond_t settled_cond;
 	/* Under the lock. */
 	struct gpu_output outputs[SCANOUTS_MAX];
+	bool edid_due[SCANOUTS_MAX], info_due; /* set, but the guest was not given it yet */
 	uint32_t generation;
 	uint64_t tokens[TOKENS_MAX];
 	unsigned n_tokens;
@@ -60,6 +61,17 @@ static void get_outputs(void *data, struct gpu_output *ret, unsigned n) {
 	struct device *d = data;
 	pthread_mutex_lock(&d->lock);
 	memcpy(ret, d->outputs, n * sizeof(*ret));
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void outputs_told(void *data, int scanout) {
+	struct device *d = data;
+	pthread_mutex_lock(&d->lock);
+	if (scanout < 0) {
+		d->info_due = false;
+	} else {
+		d->edid_due[scanout] = false;
+	}
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -170,6 +182,7 @@ static void handle_reset(void *data) {
 	d->generation++;
 	for (unsigned i = 1; i < d->config.n_scanouts; i++) {
 		d->outputs[i].enabled = false;
+		d->edid_due[i] = false;
 	}
 	pthread_mutex_unlock(&d->lock);
 	log_info("guest reset");
@@ -305,7 +318,19 @@ int device_adopt(struct device *d, int fd) {
 void device_set_output(struct device *d, uint32_t id, const struct gpu_output *output) {
 	pthread_mutex_lock(&d->lock);
 	d->outputs[id] = *output;
+	d->edid_due[id] = output->enabled;
+	d->info_due = true;
 	pthread_mutex_unlock(&d->lock);
+}
+
+bool device_outputs_known(struct device *d) {
+	pthread_mutex_lock(&d->lock);
+	bool known = !d->info_due;
+	for (unsigned i = 0; i < d->config.n_scanouts; i++) {
+		known = known && !d->edid_due[i];
+	}
+	pthread_mutex_unlock(&d->lock);
+	return known;
 }
 
 void device_get_output(struct device *d, uint32_t id, struct gpu_output *ret) {
@@ -359,7 +384,8 @@ int device_create(sd_event *loop, const struct device_config *config, struct dev
 		.n_scanouts = config->n_scanouts,
 		.memory_budget = config->memory_budget,
 		.captures = config->captures,
-		.ops = {get_outputs, scanout_changed, cursor_defined, cursor_moved, wake, d},
+		.ops = {get_outputs, outputs_told, scanout_changed, cursor_defined, cursor_moved,
+			wake, d},
 	};
 	int r = gpu_init(&d->gpu, &gpu);
 	if (r < 0) {

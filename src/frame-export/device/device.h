@@ -46,6 +46,11 @@ int device_adopt(struct device *d, int fd);
 
 /* What GET_DISPLAY_INFO and GET_EDID answer from now on. */
 void device_set_output(struct device *d, uint32_t id, const struct gpu_output *output);
+/*
+ * Whether the guest has been given display information, and the EDID of each output that is on,
+ * since they were last set. From any thread.
+ */
+bool device_outputs_known(struct device *d);
 void device_get_output(struct device *d, uint32_t id, struct gpu_output *ret);
 /* Counts guest resets and front ends, from 1. */
 uint32_t device_generation(struct device *d);

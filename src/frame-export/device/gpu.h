@@ -35,6 +35,11 @@ struct gpu_output {
 struct gpu_ops {
 	/* The present outputs, `n` of them. */
 	void (*get_outputs)(void *data, struct gpu_output *ret, unsigned n);
+	/*
+	 * The guest is about to be given display information or, if `scanout` is not negative, that
+	 * output's EDID. Called before get_outputs: what is set between the two counts as not given.
+	 */
+	void (*outputs_told)(void *data, int scanout);
 	/* A scanout shows something of another size, or nothing, now. */
 	void (*scanout_changed)(void *data, uint32_t scanout);
 	/* `image` is consumed; NULL: hidden. */

@@ -102,6 +102,7 @@ static int handle_repeat(sd_event_source *source, uint64_t usec, void *data) {
 	struct hotplug *h = data;
 	if (h->up && !h->known_func(h->known_data)) {
 		h->n_repeats++;
+		log_debug("the guest has not asked yet: raising the event again");
 		h->repeat_output->dirty = true;
 		tell(h->repeat_output);
 	}
