@@ -25,7 +25,7 @@ die() {
 build="gcc libc6-dev meson ninja-build pkg-config scdoc libsystemd-dev libx264-dev libdrm-dev
 	libjansson-dev libavcodec-dev libavutil-dev"
 run="cpio xz-utils debian-archive-keyring procps"
-test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode"
+test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode mmdebstrap"
 bench="libyuv-dev"
 fuzz="clang libclang-rt-dev"
 # Taken if this suite has it: its output differs from release to release.

@@ -25,7 +25,7 @@ LOG_MODULE("capture");
  * A guest that flips faster than a frame can be read would have every reading thrown away. If none
  * was good for so long, and for so many, the next is taken as it is.
  */
-#define TORN_MAX_NS (100 * NSEC_PER_MSEC)
+#define TORN_MAX_NS (250 * NSEC_PER_MSEC)
 #define TORN_MAX    4
 
 /* Presentation times of two access units differ by at least this: the encoder's clock tick. */
