@@ -101,8 +101,11 @@ void exporter_start(struct exporter *e, const char *const *extra) {
 		run_child(e, notify, extra);
 	}
 	struct pollfd p = {fd, POLLIN, 0};
-	if (poll(&p, 1, START_TIMEOUT_MS) != 1) {
-		fail_with_log(e, "helix-frame-export does not get ready");
+	for (unsigned ms = 0; poll(&p, 1, 100) != 1; ms += 100) {
+		exporter_check_alive(e);
+		if (ms > START_TIMEOUT_MS) {
+			fail_with_log(e, "helix-frame-export does not get ready");
+		}
 	}
 	(void)unlink(notify);
 	char *log = read_log(e);

@@ -100,6 +100,54 @@ static void *run_hasty_guest(void *data) {
 	return NULL;
 }
 
+/* Commands sent and not looked after any more; answered in whatever order. */
+#define CARELESS_CALLS 48u
+
+static void submit_careless(
+	struct guest *g, struct gpu_call **slot, const void *request, size_t size) {
+	struct frontend *fe = g->screen->fe;
+	if (*slot) {
+		g->bad += gpu_wait(*slot, FRONTEND_TIMEOUT_MS) != 0 || gpu_call_type(*slot) != OK;
+		gpu_call_destroy(*slot);
+		*slot = NULL;
+	}
+	g->bad += gpu_submit(fe, FRONTEND_CONTROL, request, size,
+			  sizeof(struct virtio_gpu_ctrl_hdr), 0, slot) != 0;
+}
+
+/*
+ * Draws into the buffer that it flipped away from without waiting for any answer: it may just be
+ * being read. No fence keeps such a guest from that; what was read then must not be shown.
+ */
+static void *run_careless_guest(void *data) {
+	struct guest *g = data;
+	struct fake_screen *s = g->screen;
+	const struct virtio_gpu_rect all = {0, 0, s->width, s->height};
+	struct gpu_call *calls[CARELESS_CALLS] = {0};
+	unsigned n = 0;
+	while (!atomic_load(&g->stop)) {
+		struct canvas c = canvas_of(s, fake_screen_back(s));
+		draw_frame(&c, ++g->frames);
+		s->front = s->front >= s->n_buffers ? 0 : (s->front + 1) % s->n_buffers;
+		uint32_t id = s->ids[s->front];
+		struct virtio_gpu_set_scanout set = gpu_set_scanout_request(s->scanout, id, &all);
+		struct virtio_gpu_resource_flush flush = gpu_flush_request(id, &all, 0);
+		submit_careless(g, &calls[n++ % CARELESS_CALLS], &set, sizeof(set));
+		submit_careless(g, &calls[n++ % CARELESS_CALLS], &flush, sizeof(flush));
+		gpu_kick(s->fe, FRONTEND_CONTROL);
+		if (g->pause_ms) {
+			sleep_ms(g->pause_ms);
+		}
+	}
+	for (unsigned i = 0; i < CARELESS_CALLS; i++) {
+		if (calls[i]) {
+			g->bad += gpu_wait(calls[i], FRONTEND_TIMEOUT_MS) != 0;
+		}
+		gpu_call_destroy(calls[i]);
+	}
+	return NULL;
+}
+
 static void free_run(unsigned cap, bool fenced, unsigned n_buffers, unsigned pause_ms,
 	void *(*run)(void *data)) {
 	char cap_text[16];
@@ -157,6 +205,14 @@ TEST(hasty_flips_of_three_buffers_are_whole_and_in_order) {
 
 TEST(hasty_flips_at_a_display_s_rate_are_whole_and_in_order) {
 	free_run(60, true, 2, 15, run_hasty_guest);
+}
+
+TEST(careless_flips_are_whole_and_in_order) {
+	free_run("60", false, 2, 1, run_careless_guest);
+}
+
+TEST(careless_flips_without_a_cap_are_whole_and_in_order) {
+	free_run("0", false, 2, 2, run_careless_guest);
 }
 
 TEST(cap_bounds_the_frame_rate) {
