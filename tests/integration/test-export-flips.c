@@ -208,11 +208,11 @@ TEST(hasty_flips_at_a_display_s_rate_are_whole_and_in_order) {
 }
 
 TEST(careless_flips_are_whole_and_in_order) {
-	free_run("60", false, 2, 1, run_careless_guest);
+	free_run(60, false, 2, 1, run_careless_guest);
 }
 
 TEST(careless_flips_without_a_cap_are_whole_and_in_order) {
-	free_run("0", false, 2, 2, run_careless_guest);
+	free_run(0, false, 2, 2, run_careless_guest);
 }
 
 TEST(cap_bounds_the_frame_rate) {
