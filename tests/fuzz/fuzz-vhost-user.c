@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The device's vhost-user session, on a socket pair, with the virtio-gpu device behind it. The input
- * is a script of messages, fds that go with them, and writes to the memory file that the memory
- * table may name; see `enum`. When the session is closed the next begins.
+ * The device's vhost-user session, on a socket pair, with the virtio-gpu device behind it. The
+ * input is a script of messages, fds that go with them, and writes to the memory file that the
+ * memory table may name; see `enum`. When the session is closed the next begins.
  */
 #include <fcntl.h>
 #include <signal.h>

@@ -385,8 +385,8 @@ static void take_away(bool unref) {
 		check_ok(gpu_submit(g.fe, FRONTEND_CONTROL, &request, sizeof(request),
 			sizeof(struct virtio_gpu_ctrl_hdr), 0, &flush));
 		gpu_kick(g.fe, FRONTEND_CONTROL);
-		if (i % 3) {
-			loop_run_ms(loop, i % 3);
+		if (i % 13) {
+			loop_run_ms(loop, i % 13);
 		}
 		uint64_t before = now_ns();
 		check_int(unref ? gpu_resource_unref(g.fe, id)

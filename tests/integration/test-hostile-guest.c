@@ -42,7 +42,7 @@ static struct vring_desc *desc(struct rig *g, unsigned i) {
 	return &g->fe->queues[FRONTEND_CONTROL].desc[i];
 }
 
-/* Pushes chains until the device says something or 30 ms have passed; then starts the guest anew. */
+/* Pushes a chain; 30 ms later, or when the device says something, the guest starts anew. */
 static void run_and_reset(struct rig *g, uint16_t head) {
 	for (int i = 0; i < 3; i++) {
 		queue_push_raw(g->fe, FRONTEND_CONTROL, head);
