@@ -24,7 +24,7 @@ die() {
 [ $# -ge 4 ] || die "usage: make-systemd-guest.sh OUTDIR TESTGUEST UNIT PROGRAM..."
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
-base=$2
+base=$(cd "$2" && pwd)
 unit=$3
 shift 3
 suite=${HELIX_SYSTEMD_SUITE:-trixie}
