@@ -75,7 +75,8 @@ for program in "$@"; do
 	[ -x "$program" ] || die "$program: no such program"
 	install -m 755 "$program" "$root/usr/bin/"
 done
-install -m 644 "$unit" "$root/etc/systemd/system/helix-drm-manager.service"
+# The unit as it is shipped, but for the prefix that the build was told.
+sed 's|^ExecStart=[^ ]*/|ExecStart=/usr/bin/|' "$unit" >"$root/etc/systemd/system/helix-drm-manager.service"
 ln -sf /dev/null "$root/etc/systemd/system/systemd-networkd-wait-online.service"
 for name in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer \
 	systemd-firstboot.service systemd-hwdb-update.service getty.target; do
