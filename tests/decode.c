@@ -8,7 +8,7 @@
 
 #include <libavcodec/avcodec.h>
 
-#include "content.h"
+#include "libhelix/counter.h"
 #include "util.h"
 
 struct decoder {
@@ -126,63 +126,26 @@ double decode_psnr(const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b
 	return 10 * log10(255.0 * 255.0 / mean);
 }
 
-/* Mean colour of the middle 4×4 pixels of a counter square. */
-static void square_colour(const struct decoded *p, uint32_t x, uint32_t y, unsigned ret[static 3]) {
-	const uint32_t first = COUNTER_SQUARE / 2 - 2;
-	ret[0] = ret[1] = ret[2] = 0;
-	for (uint32_t row = first; row < first + 4; row++) {
-		for (uint32_t col = first; col < first + 4; col++) {
-			uint8_t rgb[3];
-			decode_pixel(p, x + col, y + row, rgb);
-			for (unsigned i = 0; i < 3; i++) {
-				ret[i] += rgb[i];
-			}
-		}
-	}
-	for (unsigned i = 0; i < 3; i++) {
-		ret[i] /= 16;
-	}
-}
-
-int decode_read_counter(const struct decoded *p, uint32_t x, uint32_t y, uint32_t *ret) {
-	if (p->width < COUNTER_WIDTH || x > p->width - COUNTER_WIDTH ||
-		p->height < COUNTER_SQUARE || y > p->height - COUNTER_SQUARE) {
-		return -ERANGE;
-	}
-	const unsigned dark = 64, bright = 192;
-	unsigned c[3];
-	square_colour(p, x, y, c);
-	if (c[0] < bright || c[1] > dark || c[2] > dark) {
-		return -ENODATA;
-	}
-	square_colour(p, x + COUNTER_SQUARE, y, c);
-	if (c[0] > dark || c[1] < bright || c[2] > dark) {
-		return -ENODATA;
-	}
-	uint32_t value = 0;
-	for (unsigned i = 0; i < COUNTER_BITS; i++) {
-		square_colour(p, x + (2 + i) * COUNTER_SQUARE, y, c);
-		bool white = c[0] > bright && c[1] > bright && c[2] > bright;
-		bool black = c[0] < dark && c[1] < dark && c[2] < dark;
-		if (!white && !black) {
-			return -ENODATA;
-		}
-		value = value << 1 | white;
-	}
-	*ret = value;
-	return 0;
-}
-
 int decode_read_counters(const struct decoded *p, uint32_t *ret) {
+	const struct counter_planes planes = {
+		.width = p->width,
+		.height = p->height,
+		.y = p->y,
+		.u = p->u,
+		.v = p->v,
+		.y_stride = p->y_stride,
+		.uv_stride = p->uv_stride,
+		.uv_step = 1,
+	};
 	uint32_t top, bottom;
-	if (p->height < COUNTER_BOTTOM) {
-		return -ERANGE;
+	if (p->height < COUNTER_MIN_HEIGHT) {
+		return -EINVAL;
 	}
-	int r = decode_read_counter(p, COUNTER_X, COUNTER_TOP, &top);
+	int r = counter_read(&planes, COUNTER_X, COUNTER_TOP_Y, &top);
 	if (r < 0) {
 		return r;
 	}
-	r = decode_read_counter(p, COUNTER_X, p->height - COUNTER_BOTTOM, &bottom);
+	r = counter_read(&planes, COUNTER_X, counter_bottom_y(p->height), &bottom);
 	if (r < 0) {
 		return r;
 	}

@@ -39,12 +39,7 @@ void decode_pixel(const struct decoded *p, uint32_t x, uint32_t y, uint8_t ret_r
 double decode_psnr(const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
 	uint32_t width, uint32_t height);
 
-/*
- * Reads the frame counter (content.h) whose top left corner is at (x, y). -ENODATA if there is no
- * marker or a square is neither black nor white; -ERANGE if it would lie outside the picture.
- */
-int decode_read_counter(const struct decoded *p, uint32_t x, uint32_t y, uint32_t *ret);
-/* Both counters of a picture: -EILSEQ if they differ, so the picture is torn. */
+/* Both frame counters of a picture, as counter_read; -EILSEQ if they differ: the picture is torn. */
 int decode_read_counters(const struct decoded *p, uint32_t *ret);
 
 /* NAL unit types (ITU-T H.264, Table 7-1). */

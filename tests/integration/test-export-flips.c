@@ -54,10 +54,10 @@ struct guest {
 /* The upper counter, some more to draw, the lower counter: half-drawn pictures are found out. */
 static void draw_frame(const struct canvas *c, uint32_t n) {
 	const struct rect bar = {(n * 8) % (c->width - 64), 100, 64, c->height - 200};
-	canvas_counter(c, COUNTER_X, COUNTER_TOP, n);
+	canvas_counter(c, COUNTER_X, COUNTER_TOP_Y, n);
 	canvas_fill(c, (struct rect){0, 100, c->width, c->height - 200}, 0x404040);
 	canvas_fill(c, bar, 0xd0d0d0);
-	canvas_counter(c, COUNTER_X, c->height - COUNTER_BOTTOM, n);
+	canvas_counter(c, COUNTER_X, counter_bottom_y(c->height), n);
 }
 
 static void *run_guest(void *data) {

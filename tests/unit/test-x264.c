@@ -420,7 +420,7 @@ TEST_TIMEOUT(counters_are_readable, 120) {
 	rig_init(&r, 800, 602, &defaults);
 	uint32_t value;
 	(void)rig_frame(&r);
-	check_int(decode_read_counters(&r.shown, &value), ==, -ENODATA);
+	check_int(decode_read_counters(&r.shown, &value), ==, -ENOENT);
 	for (uint32_t i = 0; i < 40; i++) {
 		uint32_t want = i * 0x9e3779b9u;
 		canvas_photo(&r.canvas, r.view, i);
@@ -429,10 +429,9 @@ TEST_TIMEOUT(counters_are_readable, 120) {
 		check_ok(decode_read_counters(&r.shown, &value));
 		check_int(value, ==, want);
 	}
-	canvas_counter(&r.canvas, COUNTER_X, COUNTER_TOP, 1);
+	canvas_counter(&r.canvas, COUNTER_X, COUNTER_TOP_Y, 1);
 	(void)rig_frame(&r);
 	check_int(decode_read_counters(&r.shown, &value), ==, -EILSEQ);
-	check_int(decode_read_counter(&r.shown, 800 - 543, 0, &value), ==, -ERANGE);
 	rig_finish(&r);
 }
 

@@ -232,16 +232,16 @@ void canvas_counter(const struct canvas *c, uint32_t x, uint32_t y, uint32_t val
 	canvas_fill(c, square, 0xff0000);
 	square.x += COUNTER_SQUARE;
 	canvas_fill(c, square, 0x00ff00);
-	for (unsigned bit = COUNTER_BITS; bit-- > 0;) {
+	for (unsigned bit = 32; bit-- > 0;) {
 		square.x += COUNTER_SQUARE;
 		canvas_fill(c, square, value >> bit & 1 ? 0xffffff : 0x000000);
 	}
 }
 
 void canvas_counters(const struct canvas *c, uint32_t value) {
-	canvas_counter(c, COUNTER_X, COUNTER_TOP, value);
-	if (c->height >= COUNTER_BOTTOM) {
-		canvas_counter(c, COUNTER_X, c->height - COUNTER_BOTTOM, value);
+	canvas_counter(c, COUNTER_X, COUNTER_TOP_Y, value);
+	if (c->height >= COUNTER_MIN_HEIGHT) {
+		canvas_counter(c, COUNTER_X, counter_bottom_y(c->height), value);
 	}
 }
 

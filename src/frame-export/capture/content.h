@@ -7,7 +7,7 @@
  * a marker of one red (255, 0, 0) and one green (0, 255, 0) square, then 32 squares, most
  * significant bit first, white (255, 255, 255) for 1 and black (0, 0, 0) for 0. A picture carries
  * it twice, with its top left corner at (32, 32) and at (32, height − 48): if the two differ, the
- * picture is torn. A reader looks at the middle 4×4 pixels of each square (tests/decode.h).
+ * picture is torn. A reader looks at the middle 4×4 pixels of each square (libhelix/counter.h).
  */
 #ifndef HELIX_FRAME_EXPORT_CONTENT_H
 #define HELIX_FRAME_EXPORT_CONTENT_H
@@ -15,14 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "libhelix/counter.h"
 #include "surface.h"
-
-#define COUNTER_SQUARE 16u /* pixels of a side */
-#define COUNTER_BITS   32u
-#define COUNTER_WIDTH  ((2 + COUNTER_BITS) * COUNTER_SQUARE)
-#define COUNTER_X      32u
-#define COUNTER_TOP    32u /* of the upper one, from the top of the picture */
-#define COUNTER_BOTTOM 48u /* of the lower one, from the bottom */
 
 #define GLYPH_WIDTH  8u
 #define GLYPH_HEIGHT 16u
