@@ -66,7 +66,7 @@ build() {
 }
 
 make_guest() {
-	vm/make-test-guest.sh build/test-guest build/gcc/tests/vm/{guest-agent,fd-supervisor,lease-driver} \
+	vm/make-test-guest.sh build/test-guest build/gcc/tests/vm/{guest-agent,fd-supervisor,lease-driver,tcp-relay} \
 		build/gcc/tools/{drm-flipper,helix-lease} build/gcc/guest/drm-manager/helix-drm-manager
 }
 

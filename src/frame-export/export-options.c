@@ -28,6 +28,16 @@ static int set_qmp(const char *value, void *data) {
 	return value[0] ? 0 : -EINVAL;
 }
 
+static int set_display_bus(const char *value, void *data) {
+	((struct export_options *)data)->bus_address = value;
+	return value[0] ? 0 : -EINVAL;
+}
+
+static int set_device_id(const char *value, void *data) {
+	((struct export_options *)data)->device_id = value;
+	return value[0] ? 0 : -EINVAL;
+}
+
 static int set_listen(const char *value, void *data) {
 	struct export_options *o = data;
 	/* Port 0, "any", is for tests. */
@@ -99,6 +109,12 @@ static int set_mode(const char *value, void *data) {
 	return fits ? 0 : -ERANGE;
 }
 
+static int set_no_console(const char *value, void *data) {
+	(void)value;
+	((struct export_options *)data)->first.enabled = false;
+	return 0;
+}
+
 /* 64 hexadecimal digits, as `openssl rand -hex 32` prints them. */
 static int set_manager_key(const char *value, void *data) {
 	struct access_config *a = &((struct export_options *)data)->access;
@@ -156,11 +172,18 @@ static const struct option_spec options[] = {
 		set_socket_path},
 	{"fd", 0, "N", "use this inherited socket, listening or connected, instead", set_fd},
 	{"qmp", 'q', "PATH", "QEMU's QMP socket, through which outputs are plugged in", set_qmp},
+	{"display-bus", 0, "ADDRESS",
+		"D-Bus bus that QEMU's display is on, instead of --qmp: for VMs with several GPUs",
+		set_display_bus},
+	{"device-id", 0, "ID", "id of our device in QEMU (default: the one that fits best)",
+		set_device_id},
 	{"listen", 'l', "[HOST:]PORT", "serve HXFR here (default 127.0.0.1:15937)", set_listen},
 	{"max-outputs", 'n', "N", "number of outputs, as the device's max_outputs (default 16)",
 		set_max_outputs},
 	{"mode", 'm', "WxH[@HZ]", "of output 0, which is always on (default 1280x800@60)",
 		set_mode},
+	{"no-console", 0, NULL, "plug output 0 like the others: this GPU has no console",
+		set_no_console},
 	{"fps-cap", 'f', "N", "most frames a second of one output, 0 for no cap (default 60)",
 		set_fps_cap},
 	{"encoder", 'e', "NAME", "encoder: x264 (default x264)", set_encoder},
@@ -220,8 +243,12 @@ enum options_result export_options_parse(int argc, char *argv[], struct export_o
 	} else if (ret->socket_path && ret->fd >= 0) {
 		error = "--socket-path and --fd exclude each other";
 	} else if (ret->source == SOURCE_PATTERN &&
-		(ret->socket_path || ret->fd >= 0 || ret->qmp_path)) {
-		error = "--source=pattern takes no --socket-path, --fd or --qmp";
+		(ret->socket_path || ret->fd >= 0 || ret->qmp_path || ret->bus_address)) {
+		error = "--source=pattern takes no --socket-path, --fd, --qmp or --display-bus";
+	} else if (ret->qmp_path && ret->bus_address) {
+		error = "--qmp and --display-bus exclude each other";
+	} else if (ret->source == SOURCE_PATTERN && !ret->first.enabled) {
+		error = "--source=pattern takes no --no-console";
 	}
 	if (ret->access.require_token && !ret->access.has_key) {
 		error = "--require-token needs --manager-key: else nobody could plug an output";

@@ -16,7 +16,9 @@ struct export_options {
 	enum source_kind source;
 	const char *socket_path; // NULL: not given
 	int fd;                  /* -1: not given */
-	const char *qmp_path;    // NULL: outputs cannot be hot-plugged
+	const char *qmp_path;
+	const char *bus_address; /* of QEMU's display */
+	const char *device_id;    // NULL: outputs cannot be hot-plugged
 	char listen_address[64];
 	uint16_t listen_port;
 	unsigned max_outputs;
@@ -29,7 +31,7 @@ struct export_options {
 	unsigned quality, encoder_threads;
 	bool use_damage;
 	size_t memory_budget; /* bytes */
-	struct gpu_output first;
+	struct gpu_output first; /* not enabled: there is no console */
 	bool print_capabilities;
 };
 

@@ -38,7 +38,7 @@ struct exporter {
 	struct export_options options;
 	sd_event *loop;
 	struct server *server;
-	struct hotplug *hotplug; // NULL without --qmp
+	struct hotplug *hotplug; // NULL without a way to QEMU
 	struct pattern *pattern; // NULL unless it is the source
 	struct capture *captures[SCANOUTS_MAX];
 
@@ -303,10 +303,16 @@ static int open_device(struct exporter *e) {
 }
 
 static int start_device(struct exporter *e) {
+	const struct export_options *o = &e->options;
 	int r = open_device(e);
-	if (r >= 0 && e->options.qmp_path) {
-		r = hotplug_create(
-			e->loop, e->options.qmp_path, e->options.max_outputs, &e->hotplug);
+	if (r >= 0 && (o->qmp_path || o->bus_address)) {
+		struct hotplug_config config = {
+			.qmp_path = o->qmp_path,
+			.bus_address = o->bus_address,
+			.device_id = o->device_id,
+			.n_scanouts = o->max_outputs,
+		};
+		r = hotplug_create(e->loop, &config, &e->hotplug);
 		if (r >= 0) {
 			hotplug_set_known_handler(e->hotplug, guest_knows_outputs, e);
 		}
@@ -335,6 +341,7 @@ static int create_server(struct exporter *e) {
 		.max_clients = o->max_clients,
 		.queue_ms = o->queue_ms,
 		.n_scanouts = o->max_outputs,
+		.has_console = o->first.enabled,
 		.access = o->access,
 	};
 	int r = server_create(e->loop, &config, &backend, e, &e->server);

@@ -89,6 +89,7 @@ static void set_up(void) {
 		.max_clients = 4,
 		.queue_ms = 200,
 		.n_scanouts = SCANOUTS_MAX,
+		.has_console = true,
 	};
 	log_set_level(LOG_LEVEL_ERROR);
 	if (sd_event_new(&loop) < 0 || server_create(loop, &config, &backend, NULL, &server) < 0) {

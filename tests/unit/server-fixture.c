@@ -110,6 +110,7 @@ void fixture_start_with(
 		.max_clients = max_clients,
 		.queue_ms = 200,
 		.n_scanouts = SCANOUTS_MAX,
+		.has_console = true,
 	};
 	*f = (struct fixture){0};
 	(void)pthread_mutex_init(&f->lock, NULL);

@@ -60,7 +60,8 @@ static struct bed *setup(void) {
 	b->fake.n_consoles = ARRAY_SIZE(consoles);
 	b->fake.listen_fd = b->fake.qmp_fd = b->fake.passed_fd = -1;
 	make_path(b->fake.path, sizeof(b->fake.path), b->dir, "qmp");
-	check_ok(hotplug_create(b->loop, b->fake.path, N, &b->hotplug));
+	check_ok(hotplug_create(b->loop,
+		&(struct hotplug_config){.qmp_path = b->fake.path, .n_scanouts = N}, &b->hotplug));
 	hotplug_set_link_handler(b->hotplug, handle_link, b);
 	return b;
 }
@@ -234,7 +235,7 @@ TEST(an_event_that_the_guest_lost_is_raised_again) {
 	teardown(b);
 }
 
-TEST(reset_unplugs_all_but_the_first) {
+TEST(reset_unplugs_what_was_plugged) {
 	struct bed *b = setup();
 	fake_start(&b->fake);
 	run_until(b, b->n_up == 1);
@@ -243,14 +244,14 @@ TEST(reset_unplugs_all_but_the_first) {
 	run_until(b, b->fake.n_calls == 4);
 	run_for(b, 20);
 	hotplug_reset(b->hotplug);
-	run_until(b, b->fake.n_calls == 5);
+	run_until(b, b->fake.n_calls == 6);
 	run_for(b, 20);
-	check_int(b->fake.n_calls, ==, 5);
+	check_int(b->fake.n_calls, ==, 6);
 	check_int(last_call(b)->console, ==, console_of_head[2]);
 	check_int(last_call(b)->width, ==, 0);
 	/* The guest comes up; the same size as before is asked for: an event. */
 	hotplug_set_output(b->hotplug, 2, 1024, 768);
-	run_until(b, b->fake.n_calls == 6);
+	run_until(b, b->fake.n_calls == 7);
 	check(last_call(b)->event && last_call(b)->width == 1024);
 	teardown(b);
 }
@@ -313,7 +314,8 @@ TEST(a_directory_that_comes_late_is_found) {
 	char dir[80];
 	make_path(dir, sizeof(dir), b->dir, "later");
 	make_path(b->fake.path, sizeof(b->fake.path), dir, "qmp");
-	check_ok(hotplug_create(b->loop, b->fake.path, N, &b->hotplug));
+	check_ok(hotplug_create(b->loop,
+		&(struct hotplug_config){.qmp_path = b->fake.path, .n_scanouts = N}, &b->hotplug));
 	hotplug_set_link_handler(b->hotplug, handle_link, b);
 	run_for(b, 50);
 	check_int(mkdir(dir, 0700), ==, 0);
@@ -423,9 +425,15 @@ TEST(arguments_are_checked) {
 	memset(path, 'x', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
 	check_ok(sd_event_new(&loop));
-	check_int(hotplug_create(loop, path, 1, &h), ==, -ENAMETOOLONG);
-	check_int(hotplug_create(loop, "qmp", 0, &h), ==, -EINVAL);
-	check_int(hotplug_create(loop, "qmp", 17, &h), ==, -EINVAL);
+	check_int(hotplug_create(
+			  loop, &(struct hotplug_config){.qmp_path = path, .n_scanouts = 1}, &h),
+		==, -ENAMETOOLONG);
+	check_int(hotplug_create(
+			  loop, &(struct hotplug_config){.qmp_path = "qmp", .n_scanouts = 0}, &h),
+		==, -EINVAL);
+	check_int(hotplug_create(
+			  loop, &(struct hotplug_config){.qmp_path = "qmp", .n_scanouts = 17}, &h),
+		==, -EINVAL);
 	check(!h);
 	sd_event_unref(loop);
 }
@@ -453,17 +461,22 @@ TEST(the_device_is_chosen) {
 		{.id = 5, .head = 9, .graphic = true, .label = "vhost", .address = "z"},
 	};
 	/* Ours by its label, even where another has as many outputs. */
-	check_int(consoles_choose(c, ARRAY_SIZE(c), 2, got), ==, 1);
+	check_int(consoles_choose(c, ARRAY_SIZE(c), NULL, 2, got), ==, 1);
 	check(got[0] == 3 && got[1] == -1);
 	/* None of ours: the number of outputs decides, … */
-	check_int(consoles_choose(c, 3, 2, got), ==, 2);
+	check_int(consoles_choose(c, 3, NULL, 2, got), ==, 2);
 	check(got[0] == 1 && got[1] == 2);
 	/* … then the order. */
-	check_int(consoles_choose(c, 3, 16, got), ==, 1);
+	check_int(consoles_choose(c, 3, NULL, 16, got), ==, 1);
 	check(got[0] == 0 && got[1] == -1 && got[15] == -1);
+	/* By its id, even where another fits better; one that has no such id does not do. */
+	check_int(consoles_choose(c, ARRAY_SIZE(c), "virtio-gpu", 1, got), ==, 1);
+	check_int(got[0], ==, 1);
+	check_int(consoles_choose(c, ARRAY_SIZE(c), "vhost-user-gpu", 2, got), ==, 0);
+	check_int(consoles_choose(c, ARRAY_SIZE(c), "z", 2, got), ==, 0);
 	/* Heads that nobody asked for, consoles of text, nothing at all. */
-	check_int(consoles_choose(&c[5], 1, 4, got), ==, 0);
-	check_int(consoles_choose(&c[4], 1, 4, got), ==, 0);
-	check_int(consoles_choose(NULL, 0, 4, got), ==, 0);
+	check_int(consoles_choose(&c[5], 1, NULL, 4, got), ==, 0);
+	check_int(consoles_choose(&c[4], 1, NULL, 4, got), ==, 0);
+	check_int(consoles_choose(NULL, 0, NULL, 4, got), ==, 0);
 	check_int(got[0], ==, -1);
 }

@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+
 #include "lease-fixture.h"
 #include "test.h"
 
 void lease_vm_start_manager(struct lease_vm *l, bool alone, const char *args) {
-	l->manager = vm_spawn(l->vm, "%s exec %s helix-drm-manager --exporter %u %s",
+	char second[32] = "";
+	if (l->vm->second_port) {
+		(void)snprintf(second, sizeof(second), "--exporter %u", l->vm->second_port);
+	}
+	l->manager = vm_spawn(l->vm, "%s exec %s helix-drm-manager --exporter %u %s %s",
 		l->forget_holders ? "FD_SUPERVISOR_FORGETS=holder" : "",
-		alone ? "" : "fd-supervisor", l->vm->port, args ? args : "");
+		alone ? "" : "fd-supervisor", l->vm->port, second, args ? args : "");
 	vm_job_expect(l->vm, l->manager, alone ? "listening on" : "ready ", 20);
 }
 
 void lease_vm_start(struct lease_vm *l, const struct lease_vm_config *config) {
 	static const struct lease_vm_config defaults;
 	config = config ? config : &defaults;
-	struct vm_config vm_config = {
-		.gpu = VM_GPU_EXPORT, .export_args = config->export_args, .network = true};
+	struct vm_config vm_config = {.gpu = VM_GPU_EXPORT,
+		.export_args = config->export_args,
+		.network = true,
+		.two_gpus = config->two_cards};
 	*l = (struct lease_vm){
 		.vm = vm_create(&vm_config), .forget_holders = config->forget_holders};
 	check_ok(sd_event_new(&l->loop));

@@ -20,6 +20,7 @@ struct lease_vm_config {
 	const char *manager_args;       /* of helix-drm-manager; may be NULL */
 	bool alone;                     /* without the supervisor that keeps its descriptors */
 	bool forget_holders; /* the supervisor keeps no connections: they break in a restart */
+	bool two_cards;
 	bool no_manager;
 };
 

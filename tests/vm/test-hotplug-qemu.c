@@ -140,7 +140,9 @@ static struct bed *setup(void) {
 	make_path(b->qmp, sizeof(b->qmp), b->dir, "qmp");
 	make_path(b->qtest, sizeof(b->qtest), b->dir, "qtest");
 	check_ok(sd_event_new(&b->loop));
-	check_ok(hotplug_create(b->loop, b->qmp, N_OUTPUTS, &b->hotplug));
+	check_ok(hotplug_create(b->loop,
+		&(struct hotplug_config){.qmp_path = b->qmp, .n_scanouts = N_OUTPUTS},
+		&b->hotplug));
 	hotplug_set_link_handler(b->hotplug, handle_link, b);
 	return b;
 }
@@ -205,7 +207,9 @@ TEST(a_new_client_of_the_same_qemu_raises_events) {
 		run_until(b, take_event(b));
 		settle(b);
 		hotplug_destroy(b->hotplug);
-		check_ok(hotplug_create(b->loop, b->qmp, N_OUTPUTS, &b->hotplug));
+		check_ok(hotplug_create(b->loop,
+			&(struct hotplug_config){.qmp_path = b->qmp, .n_scanouts = N_OUTPUTS},
+			&b->hotplug));
 		hotplug_set_link_handler(b->hotplug, handle_link, b);
 		run_until(b, b->n_up == 2 + i);
 	}

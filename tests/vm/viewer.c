@@ -66,10 +66,14 @@ static const struct hxfr_client_handler handler = {
 };
 
 void viewer_init(struct viewer *v, sd_event *loop, const struct vm *vm, uint32_t scanout) {
+	viewer_init_port(v, loop, vm->port, scanout);
+}
+
+void viewer_init_port(struct viewer *v, sd_event *loop, uint16_t port, uint32_t scanout) {
 	*v = (struct viewer){.scanout = scanout, .decoder = decode_create()};
 	check(v->decoder);
 	check_ok(hxfr_client_create(
-		loop, "127.0.0.1", vm->port, ANSWER_TIMEOUT_MS, &handler, v, &v->client));
+		loop, "127.0.0.1", port, ANSWER_TIMEOUT_MS, &handler, v, &v->client));
 	check_ok(hxfr_client_hello(v->client, HXFR_FEATURE_STATS));
 	check_ok(hxfr_client_subscribe(v->client, scanout));
 }

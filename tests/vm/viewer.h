@@ -32,6 +32,8 @@ struct viewer {
 
 /* Connects and subscribes; the answers come while the loop runs. */
 void viewer_init(struct viewer *v, sd_event *loop, const struct vm *vm, uint32_t scanout);
+/* The same of any exporter on this machine, such as that of a second card. */
+void viewer_init_port(struct viewer *v, sd_event *loop, uint16_t port, uint32_t scanout);
 void viewer_finish(struct viewer *v);
 /* Counts from zero again. */
 void viewer_reset_counts(struct viewer *v);

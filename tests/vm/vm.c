@@ -153,50 +153,76 @@ void vm_host_start(struct vm *vm, struct process *p, const char *name, const cha
 	process_start(p, name, log, argv);
 }
 
+/* QEMU's display, for the processes of both cards. */
+static void start_bus(struct vm *vm) {
+	char address[160];
+	(void)snprintf(address, sizeof(address), "--address=%s", vm->bus_address);
+	const char *const argv[] = {"dbus-daemon", "--session", "--nofork", address, NULL};
+	vm_host_start(vm, &vm->bus, "bus", argv);
+	wait_socket(vm, &vm->bus, "bus.sock");
+}
+
+/* The n-th card's process. */
+static void start_gpu(struct vm *vm, unsigned n, struct process *p, uint16_t port) {
+	static const char *const names[] = {"gpu0", "gpu1"}; /* of their logs, and for QEMU */
+	char socket_name[32], socket[128], qmp[128], listen[32], outputs[16];
+	(void)snprintf(socket_name, sizeof(socket_name), "%s.sock", names[n]);
+	(void)snprintf(socket, sizeof(socket), "%s/%s", vm->dir, socket_name);
+	(void)snprintf(qmp, sizeof(qmp), "%s/qmp-gpu.sock", vm->dir);
+	(void)snprintf(listen, sizeof(listen), "127.0.0.1:%u", port);
+	(void)snprintf(outputs, sizeof(outputs), "%u", vm->config.outputs);
+	(void)unlink(socket);
+	bool shared = vm->config.two_gpus;
+	const char *const fixed[] = {"--listen", listen, "--max-outputs", outputs,
+		shared ? "--display-bus" : "--qmp", shared ? vm->bus_address : qmp, "--device-id",
+		names[n], n > 0 ? "--no-console" : NULL};
+	const char *argv[32] = {gpu_program(vm->config.gpu), "--socket-path", socket};
+	size_t used = 3;
+	if (vm->config.gpu == VM_GPU_EXPORT) {
+		for (size_t i = 0; i < ARRAY_SIZE(fixed) && fixed[i]; i++) {
+			argv[used++] = fixed[i];
+		}
+		for (const char *const *arg = vm->config.export_args; arg && *arg; arg++) {
+			check_int(used, <, ARRAY_SIZE(argv) - 1);
+			argv[used++] = *arg;
+		}
+	}
+	vm_host_start(vm, p, names[n], argv);
+	wait_socket(vm, p, socket_name);
+}
+
 void vm_start_gpu(struct vm *vm) {
-	char socket[128], qmp[128], outputs[16];
-	const char *argv[32];
-	size_t n = 0;
 	if (vm->config.gpu == VM_GPU_QEMU) {
 		return;
 	}
-	(void)snprintf(socket, sizeof(socket), "%s/gpu.sock", vm->dir);
-	(void)snprintf(qmp, sizeof(qmp), "%s/qmp-gpu.sock", vm->dir);
-	(void)snprintf(outputs, sizeof(outputs), "%u", vm->config.outputs);
-	(void)unlink(socket);
-	argv[n++] = gpu_program(vm->config.gpu);
-	if (vm->config.gpu == VM_GPU_CONTRIB) {
-		argv[n++] = "--socket-path";
-		argv[n++] = socket;
-	} else {
-		const char *const fixed[] = {"--socket-path", socket, "--qmp", qmp, "--listen",
-			vm->address, "--max-outputs", outputs};
-		for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
-			argv[n++] = fixed[i];
-		}
-		for (const char *const *arg = vm->config.export_args; arg && *arg; arg++) {
-			check_int(n, <, ARRAY_SIZE(argv) - 1);
-			argv[n++] = *arg;
-		}
+	if (vm->config.two_gpus) {
+		start_bus(vm);
 	}
-	argv[n] = NULL;
-	vm_host_start(vm, &vm->gpu, "gpu", argv);
-	wait_socket(vm, &vm->gpu, "gpu.sock");
+	start_gpu(vm, 0, &vm->gpu, vm->port);
+	if (vm->config.two_gpus) {
+		start_gpu(vm, 1, &vm->second_gpu, vm->second_port);
+	}
 }
 
 void vm_start_qemu(struct vm *vm) {
 	const char *guest = getenv("HELIX_TEST_GUEST");
 	char kernel[512], initrd[512], gpu_socket[160], device[128], qmp_gpu[160], qmp[160],
-		agent[160];
+		agent[160], display[160], socket2[160], device2[128];
 	(void)snprintf(kernel, sizeof(kernel), "%s/vmlinuz", guest);
 	(void)snprintf(initrd, sizeof(initrd), "%s/initrd.img", guest);
-	(void)snprintf(gpu_socket, sizeof(gpu_socket), "socket,id=gpu,path=%s/gpu.sock", vm->dir);
+	(void)snprintf(gpu_socket, sizeof(gpu_socket), "socket,id=gpu,path=%s/gpu0.sock", vm->dir);
 	(void)snprintf(qmp_gpu, sizeof(qmp_gpu), "unix:%s/qmp-gpu.sock,server,nowait", vm->dir);
 	(void)snprintf(qmp, sizeof(qmp), "socket,id=qmp,path=%s/qmp.sock", vm->dir);
 	(void)snprintf(agent, sizeof(agent), "socket,id=agent,path=%s/agent.sock", vm->dir);
 	(void)snprintf(device, sizeof(device), "%s,id=gpu0,max_outputs=%u%s",
 		vm->config.gpu == VM_GPU_QEMU ? "virtio-gpu-pci" : "vhost-user-gpu-pci,chardev=gpu",
 		vm->config.outputs, vm->config.device_args ? vm->config.device_args : "");
+	(void)snprintf(socket2, sizeof(socket2), "socket,id=gpu1,path=%s/gpu1.sock", vm->dir);
+	(void)snprintf(display, sizeof(display), "dbus,%s%s",
+		vm->config.two_gpus ? "addr=" : "p2p=yes",
+		vm->config.two_gpus ? vm->bus_address : "");
+	(void)snprintf(device2, sizeof(device2),
+		"vhost-user-gpu-pci,chardev=gpu1,id=gpu1,max_outputs=%u", vm->config.outputs);
 	bool own = vm->config.gpu == VM_GPU_QEMU;
 	/* clang-format off */
 	const char *const argv[] = {qemu_program(), "-nodefaults", "-no-user-config", "-vga", "none",
@@ -205,14 +231,15 @@ void vm_start_qemu(struct vm *vm) {
 		"-accel", access("/dev/kvm", R_OK | W_OK) == 0 ? "kvm" : "tcg,thread=multi",
 		"-cpu", "max", "-smp", "2",
 		"-kernel", kernel, "-initrd", initrd, "-append", KERNEL_OPTIONS,
-		"-display", "dbus,p2p=yes", "-qmp", qmp_gpu,
+		"-display", display, "-qmp", qmp_gpu,
 		"-chardev", qmp, "-mon", "chardev=qmp,mode=control",
 		"-device", "virtio-serial-pci", "-chardev", agent,
 		"-device", "virtserialport,chardev=agent,name=" AGENT_PORT_NAME,
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-nic", vm->config.network ? "user,model=virtio-net-pci" : "none",
 		"-device", device,
-		own ? NULL : "-chardev", gpu_socket, NULL};
+		own ? NULL : "-chardev", gpu_socket,
+		vm->config.two_gpus ? "-chardev" : NULL, socket2, "-device", device2, NULL};
 	/* clang-format on */
 	vm_host_start(vm, &vm->qemu, "qemu", argv);
 	vm->qmp_fd = accept_from_qemu(vm, vm->qmp_listener);
@@ -227,7 +254,7 @@ struct vm *vm_create(const struct vm_config *config) {
 	check(vm);
 	vm->config = *config;
 	vm->config.outputs = config->outputs ? config->outputs : 16;
-	vm->qemu.pidfd = vm->gpu.pidfd = vm->qmp_fd = -1;
+	vm->qemu.pidfd = vm->gpu.pidfd = vm->second_gpu.pidfd = vm->bus.pidfd = vm->qmp_fd = -1;
 	vm->events = json_array();
 	(void)snprintf(vm->dir, sizeof(vm->dir), "/tmp/helix-vm-XXXXXX");
 	check(mkdtemp(vm->dir));
@@ -236,6 +263,8 @@ struct vm *vm_create(const struct vm_config *config) {
 	vm->agent_listener = listen_unix(vm, "agent.sock");
 	vm->qmp_listener = listen_unix(vm, "qmp.sock");
 	vm->port = free_port();
+	vm->second_port = vm->config.two_gpus ? free_port() : 0;
+	(void)snprintf(vm->bus_address, sizeof(vm->bus_address), "unix:path=%s/bus.sock", vm->dir);
 	(void)snprintf(vm->address, sizeof(vm->address), "127.0.0.1:%u", vm->port);
 	vm_start_gpu(vm);
 	vm_start_qemu(vm);
@@ -268,6 +297,8 @@ void vm_destroy(struct vm *vm) {
 	}
 	vm_kill_qemu(vm);
 	process_kill(&vm->gpu, SIGTERM);
+	process_kill(&vm->second_gpu, SIGTERM);
+	process_kill(&vm->bus, SIGTERM);
 	(void)close_fd(vm->agent_listener);
 	(void)close_fd(vm->qmp_listener);
 	agent_link_finish(&vm->agent);

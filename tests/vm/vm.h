@@ -35,12 +35,15 @@ struct vm_config {
 	bool network;                   /* a network card: 10.0.2.2 is the host, "user" network */
 	const char *const *export_args; /* further options of helix-frame-export; may be NULL */
 	const char *device_args; /* further properties of QEMU's device, ",x=y"; may be NULL */
+	bool two_gpus;           /* a second card, with a process of its own and no console */
 };
 
 struct vm {
 	struct vm_config config;
-	char dir[64];             /* sockets and logs */
-	struct process qemu, gpu; /* gpu: not with VM_GPU_QEMU */
+	char dir[64]; /* sockets and logs */
+	struct process qemu;
+	struct process gpu;             /* not with VM_GPU_QEMU */
+	struct process second_gpu, bus; /* with config.two_gpus */
 	struct agent_link agent;
 	int agent_listener, qmp_listener, qmp_fd;
 	char qmp_input[65536];
@@ -49,8 +52,10 @@ struct vm {
 	json_t *events;    /* array of those not yet looked at */
 	char boot_id[64];  /* of the last boot waited for */
 	uint16_t port;     /* HXFR, on 127.0.0.1 */
-	char address[32];  /* "127.0.0.1:PORT" */
-	char *output;      /* of the last vm_run */
+	uint16_t second_port;
+	char address[32];     /* "127.0.0.1:PORT" */
+	char bus_address[96]; /* of the bus that QEMU's display is on, with config.two_gpus */
+	char *output;         /* of the last vm_run */
 };
 
 /* Skips the test if a program, the guest or QEMU's version does not do. */

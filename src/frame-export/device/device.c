@@ -180,7 +180,7 @@ static void handle_reset(void *data) {
 	gpu_reset(&d->gpu);
 	pthread_mutex_lock(&d->lock);
 	d->generation++;
-	for (unsigned i = 1; i < d->config.n_scanouts; i++) {
+	for (unsigned i = d->config.first.enabled ? 1 : 0; i < d->config.n_scanouts; i++) {
 		d->outputs[i].enabled = false;
 		d->edid_due[i] = false;
 	}
@@ -397,7 +397,6 @@ int device_create(sd_event *loop, const struct device_config *config, struct dev
 	d->listen_fd = -1;
 	d->generation = 1;
 	d->outputs[0] = config->first;
-	d->outputs[0].enabled = true;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_condattr_t attr;
 	pthread_condattr_init(&attr);

@@ -19,7 +19,7 @@ struct device_ops {
 	void (*cursor_defined)(
 		void *data, uint32_t scanout, struct cursor_image *image, uint32_t x, uint32_t y);
 	void (*cursor_moved)(void *data, uint32_t scanout, uint32_t x, uint32_t y);
-	/* The guest starts anew: outputs other than 0 are off again. */
+	/* The guest starts anew: its outputs are as at first again. */
 	void (*guest_reset)(void *data);
 	/* The front end given by device_connect is gone. */
 	void (*disconnected)(void *data);
@@ -30,7 +30,7 @@ struct device_config {
 	unsigned n_scanouts;
 	size_t memory_budget;
 	struct capture **captures;
-	struct gpu_output first; /* output 0, which is always on */
+	struct gpu_output first; /* output 0; if enabled, it is always on */
 	struct device_ops ops;
 };
 

@@ -393,8 +393,11 @@ static int dispatch(struct vhost *v) {
 	if (r == -EPIPE) {
 		return r;
 	}
-	bool acknowledge = v->header.flags & VHOST_USER_FLAG_NEED_REPLY &&
-		v->protocol_features & BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK);
+	/*
+	 * Also where nothing was negotiated: on the connection that replaces one whose exporter died,
+	 * QEMU goes on with what it agreed on then, and would wait for ever.
+	 */
+	bool acknowledge = v->header.flags & VHOST_USER_FLAG_NEED_REPLY;
 	if (r <= 0 && acknowledge) {
 		return reply_u64(v, r < 0);
 	}

@@ -70,11 +70,19 @@ static bool is_ours(const struct console *c) {
 	return strncmp(c->label, OUR_LABEL, strlen(OUR_LABEL)) == 0;
 }
 
+/* A label is the device's id, or the name of its kind; of one with several heads ".HEAD" follows. */
+static bool has_id(const struct console *c, const char *id) {
+	size_t length = strlen(id);
+	return strncmp(c->label, id, length) == 0 &&
+		(c->label[length] == '\0' || c->label[length] == '.');
+}
+
 static bool same_device(const struct console *a, const struct console *b) {
 	return a->graphic && b->graphic && strcmp(a->address, b->address) == 0;
 }
 
-unsigned consoles_choose(const struct console *consoles, size_t n, unsigned n_heads, int *ret) {
+unsigned consoles_choose(
+	const struct console *consoles, size_t n, const char *id, unsigned n_heads, int *ret) {
 	const struct console *best = NULL;
 	unsigned best_score = 0, found = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -83,7 +91,7 @@ unsigned consoles_choose(const struct console *consoles, size_t n, unsigned n_he
 			heads += same_device(&consoles[i], &consoles[j]);
 		}
 		unsigned score = (heads > 0) + 4U * is_ours(&consoles[i]) + 2U * (heads == n_heads);
-		if (heads > 0 && score > best_score) {
+		if (heads > 0 && score > best_score && (!id || has_id(&consoles[i], id))) {
 			best = &consoles[i];
 			best_score = score;
 		}

@@ -28,10 +28,11 @@ int console_read(sd_bus_message *m, struct console *c);
 
 /*
  * The consoles that belong to a device of `n_heads` outputs, by head: `ret[head]` is an index into
- * `consoles`, or -1. If several devices come into question, one whose label is that of a vhost-user
- * device is preferred, then one with just `n_heads` outputs, then the first. Returns how many heads
- * were found, 0 for none.
+ * `consoles`, or -1. It is the one that QEMU knows by `id`. Without an id, if several devices come
+ * into question, one whose label is that of a vhost-user device is preferred, then one with just
+ * `n_heads` outputs, then the first. Returns how many heads were found, 0 for none.
  */
-unsigned consoles_choose(const struct console *consoles, size_t n, unsigned n_heads, int *ret);
+unsigned consoles_choose(
+	const struct console *consoles, size_t n, const char *id, unsigned n_heads, int *ret);
 
 #endif

@@ -12,6 +12,7 @@
  * At most one call per output is under way; what is asked for meanwhile is told when it returns.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "consoles.h"
 #include "hotplug.h"
@@ -67,6 +68,7 @@ struct hotplug {
 	struct console consoles[CONSOLES_MAX];
 	size_t n_consoles;
 
+	char *device_id; /* may be NULL */
 	struct output outputs[OUTPUTS_MAX];
 	unsigned n_outputs;
 };
@@ -119,7 +121,7 @@ static int call_set_ui_info(struct output *o, bool odd, sd_bus_slot **ret_slot) 
 	struct hotplug *h = o->hotplug;
 	char path[64];
 	(void)snprintf(path, sizeof(path), CONSOLE_PATH, h->consoles[o->console].id);
-	return sd_bus_call_method_async(h->bus, ret_slot, NULL, path, CONSOLE_INTERFACE,
+	return sd_bus_call_method_async(h->bus, ret_slot, QEMU_BUS_NAME, path, CONSOLE_INTERFACE,
 		"SetUIInfo", ret_slot ? handle_told : NULL, o, "qqiiuu", millimetres(o->width, odd),
 		millimetres(o->height, false), 0, 0, o->width, o->height);
 }
@@ -145,9 +147,11 @@ static void tell(struct output *o) {
 
 static void link_ready(struct hotplug *h) {
 	int chosen[OUTPUTS_MAX];
-	unsigned found = consoles_choose(h->consoles, h->n_consoles, h->n_outputs, chosen);
+	unsigned found =
+		consoles_choose(h->consoles, h->n_consoles, h->device_id, h->n_outputs, chosen);
 	if (found == 0) {
-		qemu_link_fail(h->link, "the VM has no graphic console");
+		qemu_link_fail(h->link, "the VM has no graphic console%s%s",
+			h->device_id ? " of " : "", h->device_id ? h->device_id : "");
 		return;
 	}
 	const struct console *first = NULL;
@@ -201,7 +205,7 @@ static int query_consoles(struct hotplug *h, const uint32_t *ids, size_t n) {
 		h->consoles[i] = (struct console){.id = ids[i]};
 		(void)snprintf(path, sizeof(path), CONSOLE_PATH, ids[i]);
 		h->queries[i].hotplug = h;
-		int r = sd_bus_call_method_async(h->bus, &h->queries[i].slot, NULL, path,
+		int r = sd_bus_call_method_async(h->bus, &h->queries[i].slot, QEMU_BUS_NAME, path,
 			PROPERTIES_INTERFACE, "GetAll", handle_console, &h->queries[i], "s",
 			CONSOLE_INTERFACE);
 		if (r < 0) {
@@ -240,7 +244,7 @@ static void handle_opened(sd_bus *bus, void *data) {
 	struct hotplug *h = data;
 	h->bus = bus;
 	h->ids_query.hotplug = h;
-	int r = sd_bus_call_method_async(bus, &h->ids_query.slot, NULL, VM_PATH,
+	int r = sd_bus_call_method_async(bus, &h->ids_query.slot, QEMU_BUS_NAME, VM_PATH,
 		PROPERTIES_INTERFACE, "Get", handle_ids, &h->ids_query, "ss", VM_INTERFACE,
 		"ConsoleIDs");
 	if (r < 0) {
@@ -272,27 +276,34 @@ static const struct qemu_link_handler link_handler = {
 	.closed = handle_closed,
 };
 
-int hotplug_create(
-	sd_event *loop, const char *qmp_path, unsigned n_scanouts, struct hotplug **ret) {
-	if (n_scanouts == 0 || n_scanouts > OUTPUTS_MAX) {
+int hotplug_create(sd_event *loop, const struct hotplug_config *config, struct hotplug **ret) {
+	if (config->n_scanouts == 0 || config->n_scanouts > OUTPUTS_MAX) {
 		return -EINVAL;
 	}
 	struct hotplug *h = calloc(1, sizeof(*h));
 	if (!h) {
 		return -ENOMEM;
 	}
-	h->n_outputs = n_scanouts;
-	for (unsigned i = 0; i < n_scanouts; i++) {
+	h->n_outputs = config->n_scanouts;
+	for (unsigned i = 0; i < h->n_outputs; i++) {
 		h->outputs[i].hotplug = h;
 		h->outputs[i].console = -1;
 	}
-	int r = sd_event_add_time(loop, &h->repeat_timer, CLOCK_MONOTONIC, 0,
-		REPEAT_FIRST_USEC / 10, handle_repeat, h);
+	int r = 0;
+	if (config->device_id) {
+		h->device_id = strdup(config->device_id);
+		r = h->device_id ? 0 : -ENOMEM;
+	}
+	if (r >= 0) {
+		r = sd_event_add_time(loop, &h->repeat_timer, CLOCK_MONOTONIC, 0,
+			REPEAT_FIRST_USEC / 10, handle_repeat, h);
+	}
 	if (r >= 0) {
 		r = sd_event_source_set_enabled(h->repeat_timer, SD_EVENT_OFF);
 	}
 	if (r >= 0) {
-		r = qemu_link_create(loop, qmp_path, &link_handler, h, &h->link);
+		r = qemu_link_create(
+			loop, config->qmp_path, config->bus_address, &link_handler, h, &h->link);
 	}
 	if (r < 0) {
 		hotplug_destroy(h);
@@ -309,6 +320,7 @@ void hotplug_destroy(struct hotplug *h) {
 	h->link_func = NULL;
 	qemu_link_destroy(h->link);
 	sd_event_source_disable_unref(h->repeat_timer);
+	free(h->device_id);
 	free(h);
 }
 
@@ -326,7 +338,7 @@ void hotplug_set_output(struct hotplug *h, uint32_t id, uint32_t width, uint32_t
 }
 
 void hotplug_reset(struct hotplug *h) {
-	for (unsigned i = 1; i < h->n_outputs; i++) {
+	for (unsigned i = 0; i < h->n_outputs; i++) {
 		if (h->outputs[i].width) {
 			hotplug_set_output(h, i, 0, 0);
 		}

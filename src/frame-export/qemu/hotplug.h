@@ -15,10 +15,18 @@
 struct hotplug;
 
 /*
- * `qmp_path`: QEMU's QMP socket. It need not exist yet: the link is made when it appears, and made
- * anew when QEMU restarts. `n_scanouts` outputs of the vhost-user-gpu device, 0 first.
+ * The way to QEMU's display is its QMP socket, or the bus that it is on: a QEMU with several GPUs
+ * has one display connection, which their processes can only share on a bus. Neither need be there
+ * yet: the link is made when it appears, and made anew when QEMU restarts. Strings are copied.
  */
-int hotplug_create(sd_event *loop, const char *qmp_path, unsigned n_scanouts, struct hotplug **ret);
+struct hotplug_config {
+	const char *qmp_path;    /* or */
+	const char *bus_address; /* as D-Bus has it, "unix:path=..." */
+	const char *device_id;   /* of our device in QEMU; NULL: the one that fits best */
+	unsigned n_scanouts;     /* that it has */
+};
+
+int hotplug_create(sd_event *loop, const struct hotplug_config *config, struct hotplug **ret);
 void hotplug_destroy(struct hotplug *h);
 
 /*
@@ -36,7 +44,7 @@ void hotplug_set_output(struct hotplug *h, uint32_t id, uint32_t width, uint32_t
 typedef bool (*hotplug_known_func)(void *data);
 void hotplug_set_known_handler(struct hotplug *h, hotplug_known_func func, void *data);
 
-/* The guest was reset: every output but 0 is unplugged again. */
+/* The guest was reset: every output that was set is unplugged again. */
 void hotplug_reset(struct hotplug *h);
 
 /* Called when the link to QEMU came up or broke. */

@@ -29,7 +29,8 @@ LOG_MODULE("qemu");
 
 struct qemu_link {
 	sd_event *loop;
-	char *path;
+	char *where; /* path of the QMP socket, or address of the bus */
+	bool shared; /* it is a bus */
 	const struct qemu_link_handler *handler;
 	void *data;
 
@@ -42,6 +43,7 @@ struct qemu_link {
 	int bus_fd;      // our end of the pair until sd-bus has it, else -1
 	sd_bus *bus;     // NULL before add_client has succeeded
 	sd_bus_slot *disconnected;
+	sd_bus_slot *owner_changed; // of QEMU's name; only on a bus
 
 	char reason[256]; // of the last failure, so that it is logged once
 };
@@ -75,6 +77,7 @@ static void disconnect(struct qemu_link *l) {
 	l->qmp = NULL;
 	l->bus_fd = close_fd(l->bus_fd);
 	l->disconnected = sd_bus_slot_unref(l->disconnected);
+	l->owner_changed = sd_bus_slot_unref(l->owner_changed);
 	if (l->bus) {
 		l->handler->closed(l->data);
 		l->bus = sd_bus_close_unref(l->bus);
@@ -98,7 +101,7 @@ static void fail_with(struct qemu_link *l, const char *reason) {
 	}
 	l->settled_at = 0;
 	if (strcmp(l->reason, reason) != 0) {
-		log_warn("%s: %s; trying again", l->path, reason);
+		log_warn("%s: %s; trying again", l->where, reason);
 		(void)snprintf(l->reason, sizeof(l->reason), "%s", reason);
 	}
 	disconnect(l);
@@ -127,18 +130,38 @@ static int handle_disconnected(sd_bus_message *m, void *data, sd_bus_error *erro
 	return 0;
 }
 
+static int handle_owner_changed(sd_bus_message *m, void *data, sd_bus_error *error) {
+	const char *name, *from, *to;
+	int r = sd_bus_message_read(m, "sss", &name, &from, &to);
+	if (r >= 0 && strcmp(name, QEMU_BUS_NAME) == 0 && from[0]) {
+		qemu_link_fail(data, "QEMU left the bus");
+	}
+	return 0;
+}
+
+static int set_up_shared(struct qemu_link *l) {
+	int r = sd_bus_set_address(l->bus, l->where);
+	return r < 0 ? r : sd_bus_set_bus_client(l->bus, true);
+}
+
+static int set_up_private(struct qemu_link *l) {
+	int r = sd_bus_set_fd(l->bus, l->bus_fd, l->bus_fd);
+	if (r >= 0) {
+		l->bus_fd = -1;
+	}
+	return r;
+}
+
 static int open_bus(struct qemu_link *l) {
-	sd_bus *bus = NULL;
-	int r = sd_bus_new(&bus);
+	int r = sd_bus_new(&l->bus);
 	if (r < 0) {
 		return r;
 	}
-	l->bus = bus;
-	r = sd_bus_set_fd(bus, l->bus_fd, l->bus_fd);
+	sd_bus *bus = l->bus;
+	r = l->shared ? set_up_shared(l) : set_up_private(l);
 	if (r < 0) {
 		return r;
 	}
-	l->bus_fd = -1;
 	(void)sd_bus_set_description(bus, "qemu");
 	r = sd_bus_match_signal(bus, &l->disconnected, NULL, "/org/freedesktop/DBus/Local",
 		"org.freedesktop.DBus.Local", "Disconnected", handle_disconnected, l);
@@ -148,6 +171,14 @@ static int open_bus(struct qemu_link *l) {
 	r = sd_bus_start(bus);
 	if (r < 0) {
 		return r;
+	}
+	if (l->shared) {
+		r = sd_bus_match_signal_async(bus, &l->owner_changed, "org.freedesktop.DBus",
+			"/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged",
+			handle_owner_changed, NULL, l);
+		if (r < 0) {
+			return r;
+		}
 	}
 	return sd_bus_attach_event(bus, l->loop, SD_EVENT_PRIORITY_NORMAL);
 }
@@ -217,15 +248,15 @@ static const struct qmp_handler qmp_handler = {
 static int handle_no_greeting(sd_event_source *source, uint64_t usec, void *data) {
 	const struct qemu_link *l = data;
 	log_warn("%s: no greeting yet: another QMP client holds the socket, or QEMU is stopped",
-		l->path);
+		l->where);
 	return 0;
 }
 
 static int handle_directory(
 	sd_event_source *source, const struct inotify_event *event, void *data) {
 	struct qemu_link *l = data;
-	const char *slash = strrchr(l->path, '/');
-	const char *name = slash ? slash + 1 : l->path;
+	const char *slash = strrchr(l->where, '/');
+	const char *name = slash ? slash + 1 : l->where;
 	if (event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) {
 		clear_watch(l);
 		retry_later(l);
@@ -239,21 +270,35 @@ static int handle_directory(
 
 static int watch_directory(struct qemu_link *l) {
 	char dir[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-	const char *slash = strrchr(l->path, '/');
+	const char *slash = strrchr(l->where, '/');
 	if (!slash) {
 		(void)snprintf(dir, sizeof(dir), ".");
 	} else {
-		int n = (int)MAX(slash - l->path, 1);
-		(void)snprintf(dir, sizeof(dir), "%.*s", n, l->path);
+		int n = (int)MAX(slash - l->where, 1);
+		(void)snprintf(dir, sizeof(dir), "%.*s", n, l->where);
 	}
 	return sd_event_add_inotify(l->loop, &l->watch, dir, NOT_THERE_MASK, handle_directory, l);
 }
 
+static void attempt_shared(struct qemu_link *l) {
+	int r = open_bus(l);
+	if (r < 0) {
+		qemu_link_fail(l, "no bus: %s", strerror(-r));
+		return;
+	}
+	(void)set_timer(l, SETUP_MAX_USEC, handle_deadline);
+	l->handler->opened(l->bus, l->data);
+}
+
 static void attempt(struct qemu_link *l) {
 	clear_timer(l);
+	if (l->shared) {
+		attempt_shared(l);
+		return;
+	}
 	/* Watch first: a socket that appears between the two would go unseen. */
 	int watched = l->watch ? 0 : watch_directory(l);
-	int r = qmp_connect(l->loop, l->path, &qmp_handler, l, &l->qmp);
+	int r = qmp_connect(l->loop, l->where, &qmp_handler, l, &l->qmp);
 	if (r == 0) {
 		clear_watch(l);
 		(void)set_timer(l, GREETING_WARN_USEC, handle_no_greeting);
@@ -265,9 +310,9 @@ static void attempt(struct qemu_link *l) {
 	retry_later(l);
 }
 
-int qemu_link_create(sd_event *loop, const char *qmp_path, const struct qemu_link_handler *handler,
-	void *data, struct qemu_link **ret) {
-	if (strlen(qmp_path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
+int qemu_link_create(sd_event *loop, const char *qmp_path, const char *bus_address,
+	const struct qemu_link_handler *handler, void *data, struct qemu_link **ret) {
+	if (!bus_address && strlen(qmp_path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
 		return -ENAMETOOLONG;
 	}
 	struct qemu_link *l = calloc(1, sizeof(*l));
@@ -279,8 +324,9 @@ int qemu_link_create(sd_event *loop, const char *qmp_path, const struct qemu_lin
 	l->data = data;
 	l->bus_fd = -1;
 	l->retry_usec = RETRY_MIN_USEC;
-	l->path = strdup(qmp_path);
-	int r = l->path ? set_timer(l, 0, handle_retry) : -ENOMEM;
+	l->shared = bus_address != NULL;
+	l->where = strdup(l->shared ? bus_address : qmp_path);
+	int r = l->where ? set_timer(l, 0, handle_retry) : -ENOMEM;
 	if (r < 0) {
 		qemu_link_destroy(l);
 		return r;
@@ -296,6 +342,6 @@ void qemu_link_destroy(struct qemu_link *l) {
 	disconnect(l);
 	clear_watch(l);
 	sd_event_unref(l->loop);
-	free(l->path);
+	free(l->where);
 	free(l);
 }

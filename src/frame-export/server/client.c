@@ -135,9 +135,9 @@ static void reply_scanout(struct client *c, const struct hxfr_header *h, uint32_
 	reply(c, buf, hxfr_encode_scanout_resp(buf, sizeof(buf), h->session_id, id, ok));
 }
 
-/* Scanout 0 is the machine's own console: always there. */
+/* The machine's own console is always there. */
 static bool may_be_switched(const struct client *c, uint32_t id) {
-	return id >= 1 && id < c->server->n_scanouts;
+	return id >= c->server->first_scanout && id < c->server->n_scanouts;
 }
 
 static void log_refused(struct client *c, const char *what, uint32_t id, int error) {

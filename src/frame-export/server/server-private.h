@@ -15,7 +15,7 @@ struct server {
 	const struct server_backend *backend;
 	void *data;
 	unsigned max_clients;
-	unsigned n_scanouts;
+	unsigned n_scanouts, first_scanout; /* the first that may be switched */
 	uint64_t queue_ns;
 	uint64_t silence_ns; /* unsubscribed connections without a message are closed after this */
 	uint64_t id;         /* HELLO_RESP's server_id */

@@ -229,6 +229,7 @@ int server_create(sd_event *loop, const struct server_config *config,
 	s->data = data;
 	s->max_clients = config->max_clients;
 	s->n_scanouts = config->n_scanouts;
+	s->first_scanout = config->has_console ? 1 : 0;
 	s->queue_ns = config->queue_ms * NSEC_PER_MSEC;
 	s->access.config = config->access;
 	s->silence_ns = SILENCE_NS;

@@ -20,6 +20,7 @@ struct server_config {
 	unsigned max_clients;
 	unsigned queue_ms;   /* most that a client's queue may hold, by presentation time */
 	unsigned n_scanouts; /* 1 … SCANOUTS_MAX */
+	bool has_console;    /* scanout 0, which nobody may switch then */
 	struct access_config access;
 };
 
