@@ -12,15 +12,11 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "qemu-command.h"
 #include "test.h"
 #include "vm.h"
 
 #define QEMU_MAJOR_MIN 8 /* older ones refuse vhost-user-gpu without KVM */
-
-/* Kernel options that save boot time under emulation, and keep the text cursor from blinking. */
-#define KERNEL_OPTIONS                                                                         \
-	"console=ttyS0 quiet panic=-1 mitigations=off nowatchdog tsc=reliable no_timer_check " \
-	"rcupdate.rcu_expedited=1 random.trust_cpu=on audit=0 vt.global_cursor_default=0"
 
 static const char *env_or(const char *name, const char *fallback) {
 	const char *value = getenv(name);
@@ -205,43 +201,9 @@ void vm_start_gpu(struct vm *vm) {
 }
 
 void vm_start_qemu(struct vm *vm) {
-	const char *guest = getenv("HELIX_TEST_GUEST");
-	char kernel[512], initrd[512], gpu_socket[160], device[128], qmp_gpu[160], qmp[160],
-		agent[160], display[160], socket2[160], device2[128];
-	(void)snprintf(kernel, sizeof(kernel), "%s/vmlinuz", guest);
-	(void)snprintf(initrd, sizeof(initrd), "%s/initrd.img", guest);
-	(void)snprintf(gpu_socket, sizeof(gpu_socket), "socket,id=gpu,path=%s/gpu0.sock", vm->dir);
-	(void)snprintf(qmp_gpu, sizeof(qmp_gpu), "unix:%s/qmp-gpu.sock,server,nowait", vm->dir);
-	(void)snprintf(qmp, sizeof(qmp), "socket,id=qmp,path=%s/qmp.sock", vm->dir);
-	(void)snprintf(agent, sizeof(agent), "socket,id=agent,path=%s/agent.sock", vm->dir);
-	(void)snprintf(device, sizeof(device), "%s,id=gpu0,max_outputs=%u%s",
-		vm->config.gpu == VM_GPU_QEMU ? "virtio-gpu-pci" : "vhost-user-gpu-pci,chardev=gpu",
-		vm->config.outputs, vm->config.device_args ? vm->config.device_args : "");
-	(void)snprintf(socket2, sizeof(socket2), "socket,id=gpu1,path=%s/gpu1.sock", vm->dir);
-	(void)snprintf(display, sizeof(display), "dbus,%s%s",
-		vm->config.two_gpus ? "addr=" : "p2p=yes",
-		vm->config.two_gpus ? vm->bus_address : "");
-	(void)snprintf(device2, sizeof(device2),
-		"vhost-user-gpu-pci,chardev=gpu1,id=gpu1,max_outputs=%u", vm->config.outputs);
-	bool own = vm->config.gpu == VM_GPU_QEMU;
-	/* clang-format off */
-	const char *const argv[] = {qemu_program(), "-nodefaults", "-no-user-config", "-vga", "none",
-		"-machine", "q35,memory-backend=mem",
-		"-object", "memory-backend-memfd,id=mem,size=1G,share=on", "-m", "1G",
-		"-accel", access("/dev/kvm", R_OK | W_OK) == 0 ? "kvm" : "tcg,thread=multi",
-		"-cpu", "max", "-smp", "2",
-		"-kernel", kernel, "-initrd", initrd, "-append", KERNEL_OPTIONS,
-		"-display", display, "-qmp", qmp_gpu,
-		"-chardev", qmp, "-mon", "chardev=qmp,mode=control",
-		"-device", "virtio-serial-pci", "-chardev", agent,
-		"-device", "virtserialport,chardev=agent,name=" AGENT_PORT_NAME,
-		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
-		"-nic", vm->config.network ? "user,model=virtio-net-pci" : "none",
-		"-device", device,
-		own ? NULL : "-chardev", gpu_socket,
-		vm->config.two_gpus ? "-chardev" : NULL, socket2, "-device", device2, NULL};
-	/* clang-format on */
-	vm_host_start(vm, &vm->qemu, "qemu", argv);
+	struct qemu_command c;
+	qemu_command_make(&c, vm, qemu_program(), getenv("HELIX_TEST_GUEST"));
+	vm_host_start(vm, &vm->qemu, "qemu", c.argv);
 	vm->qmp_fd = accept_from_qemu(vm, vm->qmp_listener);
 	vm->qmp_used = 0;
 	agent_link_connect(&vm->agent, accept_from_qemu(vm, vm->agent_listener));
@@ -254,6 +216,7 @@ struct vm *vm_create(const struct vm_config *config) {
 	check(vm);
 	vm->config = *config;
 	vm->config.outputs = config->outputs ? config->outputs : 16;
+	vm->config.memory_mib = config->memory_mib ? config->memory_mib : 1024;
 	vm->qemu.pidfd = vm->gpu.pidfd = vm->second_gpu.pidfd = vm->bus.pidfd = vm->qmp_fd = -1;
 	vm->events = json_array();
 	(void)snprintf(vm->dir, sizeof(vm->dir), "/tmp/helix-vm-XXXXXX");

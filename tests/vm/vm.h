@@ -5,7 +5,8 @@
  * and skip it when the machine lacks something. Everything started dies with the test.
  *
  * Environment:
- *   HELIX_TEST_GUEST    directory of the guest's vmlinuz and initrd.img; without it: skip
+ *   HELIX_TEST_GUEST    directory of the guest's vmlinuz and initrd.img, and perhaps a disk.img and
+ *                       the kernel's cmdline; without it: skip
  *   HELIX_FRAME_EXPORT  the program under test
  *   QEMU                default qemu-system-x86_64
  *   HELIX_VHOST_USER_GPU  QEMU's contrib vhost-user-gpu, for comparisons
@@ -35,6 +36,9 @@ struct vm_config {
 	bool network;                   /* a network card: 10.0.2.2 is the host, "user" network */
 	const char *const *export_args; /* further options of helix-frame-export; may be NULL */
 	const char *device_args; /* further properties of QEMU's device, ",x=y"; may be NULL */
+	const char *forward;     /* QEMU's hostfwd: "tcp:127.0.0.1:PORT-:PORT"; may be NULL */
+	const char *append;      /* further kernel options; may be NULL */
+	unsigned memory_mib;     /* 0: 1024 */
 	bool two_gpus;           /* a second card, with a process of its own and no console */
 };
 
