@@ -23,7 +23,8 @@ die() {
 }
 
 build="gcc libc6-dev meson ninja-build pkg-config scdoc libsystemd-dev libx264-dev libdrm-dev
-	libjansson-dev libavcodec-dev libavutil-dev"
+	libjansson-dev libavcodec-dev libavutil-dev libmicrohttpd-dev libwslay-dev
+	nettle-dev libpng-dev libturbojpeg0-dev libyuv-dev libxkbcommon-dev"
 run="cpio xz-utils debian-archive-keyring procps"
 test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode mmdebstrap"
 bench="libyuv-dev"
