@@ -1,21 +1,30 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# A virtual machine whose GPU is helix-frame-export, to look at: builds, boots the test guest in an
-# unmodified QEMU, plugs in three outputs, flips on them, subscribes to each, and shows live figures
-# until Ctrl-C. Nothing of it stays.
+# A virtual machine with three desktops, to look at: builds all, makes the image (the first time that
+# takes long: Debian, GNOME and the containers are installed), runs the VM with helix-vm, says how
+# to see the desktops, and shows live figures until Ctrl-C. Nothing of the VM stays.
 #
+#   RUN_GUEST=test    the small test guest instead, with test pictures on three outputs: no image
+#   RUN_DESKTOPS=...  other desktops: "NAME:COMPOSITOR:WxH[@HZ] ...", with names that end in numbers
+#   RUN_FLAVOUR=small an image without GNOME, which is made sooner; then all three run Weston
 #   RUN_SECONDS=N     end by itself after N seconds of figures
 #   RUN_LISTEN=H:P    where to serve HXFR; default 127.0.0.1:15937
+#   RUN_MEMORY=SIZE   of the VM; default 6G, for the test guest 1G
+#   RUN_CPUS=N        processors of the VM; default: as many as here
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build=build/release
-guest=build/test-guest
+test_guest=build/test-guest
+image=build/vm-image
 listen=${RUN_LISTEN:-127.0.0.1:15937}
-kernel_options="console=ttyS0 quiet panic=-1 mitigations=off nowatchdog tsc=reliable \
-no_timer_check rcupdate.rcu_expedited=1 random.trust_cpu=on audit=0 vt.global_cursor_default=0"
-flip="drm-flipper --follow --pattern bars --rate 30"
+kind=${RUN_GUEST:-desktops}
+flavour=${RUN_FLAVOUR:-full}
+gnome=gnome
+[ "$flavour" = full ] || gnome=weston
+read -ra desktops <<<"${RUN_DESKTOPS:-desktop-1:$gnome:1280x720 desktop-2:weston:1024x768 desktop-3:weston:800x600}"
+bridge_port=9876 # of a desktop's bridge in the VM, plus the desktop's number
 
 say() {
 	echo "run: $*"
@@ -28,16 +37,12 @@ cleanup() {
 	local status=$?
 	trap '' INT TERM HUP
 	[ -z "$dir" ] || say "ending"
-	local pid i
+	local pid
 	for pid in ${pids[@]+"${pids[@]}"}; do
 		kill -TERM "$pid" 2>/dev/null || true
 	done
-	for i in {1..50}; do
-		kill -0 ${pids[@]+"${pids[@]}"} 2>/dev/null || break
-		sleep 0.1
-	done
+	# helix-vm ends on its own within its --shutdown-timeout, and whatever it started with it.
 	for pid in ${pids[@]+"${pids[@]}"}; do
-		kill -KILL "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
 	done
 	[ -z "$dir" ] || rm -rf "$dir"
@@ -81,49 +86,90 @@ wait_for() {
 	done
 }
 
-scripts/setup.sh build run
-say "building in $build"
-if ! output=$(make --no-print-directory $build/build.ninja &&
-	meson compile -C $build helix-frame-export hxfr-top scanout-stream-test drm-flipper \
-		guest-agent 2>&1); then
-	echo "$output" >&2
-	exit 1
-fi
-vm/make-test-guest.sh $guest $build/tests/vm/guest-agent $build/tools/drm-flipper
+# Runs quietly; what it said is shown only if it failed.
+quietly() {
+	local output
+	if ! output=$("$@" 2>&1); then
+		echo "$output" >&2
+		exit 1
+	fi
+}
 
+# Frames of this output arrive; it is plugged in with $2, if given.
+streams() {
+	"$build/tools/scanout-stream-test" --connect "$listen" --scanout "$1" ${2:+--enable "$2"} \
+		--frames 1 --seconds 2 >/dev/null 2>&1
+}
+
+build_all() {
+	local groups=(build run)
+	[ "$kind" = test ] || groups+=(image)
+	scripts/setup.sh "${groups[@]}"
+	say "building in $build"
+	quietly make --no-print-directory $build/build.ninja
+	quietly meson compile -C $build
+}
+
+helix_vm() {
+	start vm $build/tools/helix-vm/helix-vm --runtime-dir "$dir/vm" --listen "$listen" \
+		--exporter $build/src/frame-export/helix-frame-export --cpus "${RUN_CPUS:-$(nproc)}" \
+		--serial "$dir/console.log" "$@"
+	wait_for 120 "QEMU runs" test -S "$dir/vm/qmp.sock"
+	grep -h accelerator "$dir/vm.log" | sed 's/^info: helix-vm/run/'
+}
+
+# Three outputs with test pictures.
+run_test_guest() {
+	local flip="drm-flipper --follow --pattern bars --rate 30"
+	local modes=(1280x720@60 1024x768@60 800x600@60) i
+	vm/make-test-guest.sh $test_guest $build/tests/vm/guest-agent $build/tools/drm-flipper
+	say "booting $(sed -n 's/^kernel: //p' $test_guest/about)"
+	helix_vm --image $test_guest --memory "${RUN_MEMORY:-1G}" --shutdown-timeout 0 \
+		--append "\"helix.run=$flip\""
+	wait_for 120 "the guest is up" grep -qs "modules are loaded" "$dir/console.log"
+	for i in 1 2 3; do
+		say "plugging in output $i with ${modes[i - 1]}, and watching it"
+		start "viewer$i" $build/tools/scanout-stream-test --connect "$listen" --scanout $i \
+			--enable "${modes[i - 1]}" --seconds 1000000
+	done
+	wait_for 60 "frames came" streams 3
+	say "HXFR on $listen; scanouts 0 to 3 show '$flip'"
+}
+
+run_desktops() {
+	local options=() desktop name number
+	vm/make-vm-image.sh --out $image --build $build --flavour "$flavour"
+	for desktop in "${desktops[@]}"; do
+		name=${desktop%%:*}
+		number=${name##*[!0-9]}
+		options+=(--desktop "$desktop")
+		options+=(--forward "$((bridge_port + ${number:-0}))=$((bridge_port + ${number:-0}))")
+	done
+	say "booting $(sed -n 's/^kernel: //p' $image/about)"
+	helix_vm --image $image --snapshot --memory "${RUN_MEMORY:-6G}" --shutdown-timeout 20 \
+		"${options[@]}"
+	say "waiting for the first desktop; without KVM that takes a minute or two"
+	# Which output a desktop gets is its manager's choice: the first one free.
+	wait_for 600 "a desktop shows something" streams 1
+	say "HXFR on $listen. A desktop each, as it comes up, in a browser:"
+	for desktop in "${desktops[@]}"; do
+		name=${desktop%%:*}
+		number=${name##*[!0-9]}
+		say "    http://127.0.0.1:$((bridge_port + ${number:-0}))/    $desktop"
+	done
+}
+
+build_all
 dir=$(mktemp -d "${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}/helix-XXXXXX")
 say "sockets and logs in $dir"
-start exporter $build/src/frame-export/helix-frame-export --socket-path "$dir/gpu.sock" \
-	--qmp "$dir/qmp-gpu.sock" --listen "$listen"
-wait_for 10 "its socket is there" test -S "$dir/gpu.sock"
-
-accel=tcg,thread=multi
-if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
-	accel=kvm
-fi
-say "booting $(sed -n 's/^kernel: //p' $guest/about), accelerator ${accel%%,*}"
-start qemu qemu-system-x86_64 -nodefaults -no-user-config -vga none \
-	-accel $accel -cpu max -smp 2 -m 1G -machine q35,memory-backend=mem \
-	-object memory-backend-memfd,id=mem,size=1G,share=on \
-	-chardev "socket,id=gpu,path=$dir/gpu.sock" \
-	-device vhost-user-gpu-pci,chardev=gpu,max_outputs=16 -display dbus,p2p=yes \
-	-qmp "unix:$dir/qmp-gpu.sock,server=on,wait=off" -qmp "unix:$dir/qmp.sock,server=on,wait=off" \
-	-serial "file:$dir/console.log" \
-	-kernel $guest/vmlinuz -initrd $guest/initrd.img \
-	-append "$kernel_options \"helix.run=$flip\""
-wait_for 120 "the guest is up" grep -qs "modules are loaded" "$dir/console.log"
-
-modes=(1280x720@60 1024x768@60 800x600@60)
-for i in 1 2 3; do
-	say "plugging in output $i with ${modes[i - 1]}, and watching it"
-	start "viewer$i" $build/tools/scanout-stream-test --connect "$listen" --scanout $i \
-		--enable "${modes[i - 1]}" --seconds 1000000
-done
-say "HXFR on $listen; scanouts 0 to 3 show '$flip'. In another terminal, for example:"
-say "    $build/tools/scanout-stream-test --connect $listen --scanout 2 --check-counter"
-say "QMP on $dir/qmp.sock; the guest's console in $dir/console.log. Ctrl-C ends all this."
-wait_for 60 "frames came" sh -c "$build/tools/scanout-stream-test --connect $listen --scanout 3 \
-	--frames 1 --seconds 2 >/dev/null 2>&1"
+case $kind in
+test) run_test_guest ;;
+desktops) run_desktops ;;
+*) die "RUN_GUEST=$kind: there are test and desktops" ;;
+esac
+say "In another terminal, for example:"
+say "    $build/tools/scanout-stream-test --connect $listen --scanout 2"
+say "QMP on $dir/vm/qmp.sock; the guest's console in $dir/console.log. Ctrl-C ends all this."
 trap "exit 0" INT # the way to end it
 if [ -n "${RUN_SECONDS-}" ]; then
 	timeout --foreground --signal=INT "$RUN_SECONDS" $build/tools/hxfr-top --connect "$listen" ||

@@ -4,7 +4,7 @@
 # Installs what building, running and testing need, through apt, and says what it does. A second
 # run finds everything in place and does nothing. Not root: through sudo.
 #
-#   scripts/setup.sh [build] [run] [test] [bench] [fuzz]     default: build
+#   scripts/setup.sh [build] [run] [image] [test] [bench] [fuzz]     default: build
 #
 # Debian 12's own QEMU refuses vhost-user-gpu without KVM, so there QEMU comes from
 # bookworm-backports; if apt does not know that suite yet, the machine's own entry for bookworm is
@@ -24,9 +24,13 @@ die() {
 
 build="gcc libc6-dev meson ninja-build pkg-config scdoc libsystemd-dev libx264-dev libdrm-dev
 	libjansson-dev libavcodec-dev libavutil-dev libmicrohttpd-dev libwslay-dev
-	nettle-dev libpng-dev libturbojpeg0-dev libyuv-dev libxkbcommon-dev"
-run="cpio xz-utils debian-archive-keyring procps"
-test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode mmdebstrap"
+	nettle-dev libgnutls28-dev libpng-dev libturbojpeg0-dev libyuv-dev libxkbcommon-dev"
+run="cpio xz-utils debian-archive-keyring procps dbus-daemon"
+test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode mmdebstrap dbus-daemon
+	libxml2-utils libvirt-clients
+	libseat-dev python3-dbusmock nodejs"
+# vm/make-vm-image.sh; all that it needs besides comes with the image.
+image="mmdebstrap cpio xz-utils debian-archive-keyring util-linux meson ninja-build"
 bench="libyuv-dev"
 fuzz="clang libclang-rt-dev"
 # Taken if this suite has it: its output differs from release to release.
@@ -47,9 +51,10 @@ for group in "${@:-build}"; do
 		wanted="$wanted $test"
 		optional=$test_optional
 		;;
+	image) wanted="$wanted $image" ;;
 	bench) wanted="$wanted $bench" ;;
 	fuzz) wanted="$wanted $fuzz" ;;
-	*) die "unknown group '$group'; there are build, run, test, bench and fuzz" ;;
+	*) die "unknown group '$group'; there are build, run, image, test, bench and fuzz" ;;
 	esac
 done
 

@@ -81,6 +81,14 @@ make_systemd_guest() {
 	return 77
 }
 
+# The image that users run, with desktops in containers.
+make_vm_image() {
+	vm/make-vm-image.sh --out build/vm-image --flavour full --test --build build/gcc && return
+	[ "$(id -u)" != 0 ] || return 1
+	echo "the image cannot be made here without root"
+	return 77
+}
+
 # Versions of clang-format disagree with each other; the tree is formatted by 14.
 check_format() {
 	scripts/format.sh --check
@@ -139,6 +147,7 @@ run_tests() {
 	rm -f "$log"
 	HELIX_TEST_GUEST=$PWD/build/test-guest \
 		HELIX_TEST_SYSTEMD_GUEST=${systemd_guest-} \
+		HELIX_TEST_VM_IMAGE=${vm_image-} \
 		ASAN_OPTIONS=detect_stack_use_after_return=1:abort_on_error=0 \
 		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		meson test -C build/asan --no-rebuild --print-errorlogs || status=$?
@@ -159,7 +168,7 @@ run_tests() {
 	[ "$n_failed" = 0 ] || failures="$failures tests(see $log)"
 }
 
-scripts/setup.sh build run test || {
+scripts/setup.sh build run image test || {
 	failed=1
 	failures=" setup"
 	finish
@@ -185,6 +194,7 @@ else
 	failures="$failures test-guest"
 fi
 check systemd-guest make_systemd_guest && systemd_guest=$PWD/build/systemd-guest
+check vm-image make_vm_image && vm_image=$PWD/build/vm-image
 check man-pages scripts/check-man.sh build/gcc
 if [ $built = 0 ]; then
 	run_tests

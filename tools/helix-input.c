@@ -103,7 +103,7 @@ static const struct program_spec program = {
 	.name = "helix-input",
 	.summary = "Types, points and touches in a desktop, or makes the devices for that.\n"
 		   "ACTION: type TEXT | key CODE... | down CODE | up CODE | move X Y | by DX DY |\n"
-		   "  click [BUTTON] | scroll DX DY | tap X Y | wait MS",
+		   "  click BUTTON | scroll DX DY | tap X Y | wait MS",
 	.arguments = "ACTION... | --create [COMMAND [ARG]...] | --watch | --list",
 	.options = options,
 };

@@ -10,8 +10,9 @@
 #   --flavour small|full   small (default): desktops with weston; full: also mutter and GNOME
 #   --test                 for tests: the agent of tests/vm, and root on the serial console without
 #                          a password
-#   --build DIR            Meson's build directory; default build/release
-#   --staging DIR          take what `meson install` put below this DESTDIR instead
+#   --build DIR            Meson's build directory that has the agent; default build/release
+#   --programs DIR         take our programs from this Meson build directory; default: they are built
+#                          with the VM's own compiler and libraries, which may be others than here
 #   --size SIZE            of the disk, a sparse file; default 8G
 #   --date YYYYMMDD        packages of that day, from snapshot.debian.org (or --mirror), and all
 #                          times set to it
@@ -26,7 +27,6 @@ set -euo pipefail
 export LC_ALL=C
 umask 022
 suite=trixie
-
 usage() {
 	sed -n 's/^#   \(.*\)/\1/p' "$0" | sed -n 1,14p
 }
@@ -47,7 +47,7 @@ wrong() {
 }
 
 here=$(cd "$(dirname "$0")" && pwd)
-out='' flavour=small test='' build=$here/../build/release staging='' size=8G date='' uri='' cache=''
+out='' flavour=small test='' build=$here/../build/release programs='' size=8G date='' uri='' cache=''
 force=
 arguments=("$@")
 while [ $# -gt 0 ]; do
@@ -58,13 +58,13 @@ while [ $# -gt 0 ]; do
 		usage
 		exit 0
 		;;
-	--out | --flavour | --build | --staging | --size | --date | --mirror | --cache)
+	--out | --flavour | --build | --programs | --size | --date | --mirror | --cache)
 		[ $# -ge 2 ] || wrong "$1 needs a value"
 		case $1 in
 		--out) out=$2 ;;
 		--flavour) flavour=$2 ;;
 		--build) build=$2 ;;
-		--staging) staging=$2 ;;
+		--programs) programs=$2 ;;
 		--size) size=$2 ;;
 		--date) date=$2 ;;
 		--mirror) uri=$2 ;;
@@ -136,17 +136,73 @@ uri=${uri:-${HELIX_DEBIAN_MIRROR:-$(mirror)}}
 [ -n "$uri" ] || die "apt knows no Debian mirror; use --mirror"
 
 #
-# Our programs
+# Base systems: of the container images, of the VM, and to build in
 #
-if [ -z "$staging" ]; then
-	[ -e "$build/build.ninja" ] || die "$build is no build directory (make makes one)"
-	staging=$work/staging
-	meson compile -C "$build" >"$work/compile.log" 2>&1 ||
-		{ cat "$work/compile.log" >&2 && die "the build failed"; }
-	DESTDIR=$staging meson install -C "$build" --no-rebuild --quiet >/dev/null
+# base NAME [PACKAGES]: a tar of a minimal Debian, in the cache; its path in $tar
+base() {
+	local name=$1 include=${2-} key
+	key=$(echo "$suite $include $date $uri" | sha256sum | cut -c1-16)
+	tar=$cache/$name-$key.tar
+	[ -z "$force" ] || rm -f "$tar"
+	[ ! -s "$tar" ] || return 0
+	say "Debian $suite for the $name, with ${include:-nothing more}"
+	# The kernel's package wants an initramfs made; INITRD=No tells its hook that ours will do.
+	# shellcheck disable=SC2016 # $1 is the hook's own
+	INITRD=No mmdebstrap --quiet --format=tar --variant=minbase ${include:+--include="$include"} \
+		${date:+--aptopt='Acquire::Check-Valid-Until "false"'} \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \
+		--customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/* "$1"/var/log/*' \
+		--customize-hook='rm -f "$1"/usr/lib/udev/hwdb.bin' \
+		"$suite" "$tar.new" "deb $uri $suite main" || die "mmdebstrap failed"
+	mv "$tar.new" "$tar"
+}
+
+#
+# Our programs. The build is kept in the cache, so that only what changed is compiled again.
+#
+# in_build_root COMMAND...: with this source tree in /source, the build in /build, $work in /work
+in_build_root() {
+	# shellcheck disable=SC2016 # the inner shell's own
+	unshare --mount sh -ec '
+		mount --make-rprivate /
+		mount -t proc proc "$1/proc"
+		mount --rbind /dev "$1/dev"
+		mount --bind "$2" "$1/source"
+		mount --bind "$3" "$1/build"
+		mount --bind "$4" "$1/work"
+		root=$1
+		shift 4
+		exec chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$@"' \
+		sh "$build_root" "$here/.." "$cache/build" "$work" "$@"
+}
+quietly() {
+	"$@" >"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2 && die "failed: $*"; }
+}
+
+if [ -n "$programs" ]; then
+	for kind in vm container; do
+		quietly "$here/guest-files.py" $kind "$programs" "$work/programs-$kind"
+	done
+else
+	# What scripts/setup.sh installs to build on any Debian.
+	base build "$(sed -n '/^build="/,/"$/p' "$here/../scripts/setup.sh" | sed 's/^build=//' |
+		tr -d '"' | xargs | tr ' ' ,)"
+	build_root=$cache/root-$(basename "$tar" .tar)
+	if [ ! -e "$build_root/build" ]; then
+		rm -rf "$cache"/build "$cache"/root-*
+		mkdir "$build_root"
+		tar -xf "$tar" -C "$build_root" --exclude='./dev/*'
+		mkdir "$build_root"/{source,work,build}
+	fi
+	mkdir -p "$cache/build"
+	say "our programs"
+	[ -e "$cache/build/build.ninja" ] ||
+		quietly in_build_root meson setup /build /source --buildtype=release -Dtests=disabled
+	for kind in vm container; do
+		quietly in_build_root /source/vm/guest-files.py $kind /build "/work/programs-$kind"
+	done
 fi
-"$here/guest-files.sh" vm "$staging" "$work/vm-programs"
-"$here/guest-files.sh" container "$staging" "$work/programs"
 agent=
 if [ -n "$test" ]; then
 	agent=$build/tests/vm/guest-agent
@@ -168,8 +224,8 @@ fingerprint() {
 inputs=$(
 	{
 		echo "$flavour $test $size $date $uri"
-		fingerprint "$0" "$here/guest-files.sh" "$here/image" "$here/container" \
-			"$work/vm-programs" "$work/programs" ${agent:+"$agent"}
+		fingerprint "$0" "$here/guest-files.py" "$here/image" "$here/container" \
+			"$work/programs-vm" "$work/programs-container" ${agent:+"$agent"}
 	} | sha256sum | cut -d' ' -f1
 )
 if [ -z "$force" ] && [ -s "$out/disk.img" ] &&
@@ -180,32 +236,12 @@ fi
 rm -f "$out/inputs"
 
 #
-# Base systems, of the VM and of the containers
+# The VM's system: busybox for the initrd; e2fsprogs makes the file system; libjansson for tools.
 #
-# busybox for the initrd; e2fsprogs makes the file system; libjansson for tools.
 packages=linux-image-amd64,systemd,systemd-sysv,systemd-resolved,udev,dbus,kmod,iproute2,procps
 packages=$packages,nftables,podman,crun,netavark,aardvark-dns,busybox-static,e2fsprogs
 packages=$packages,libdrm2,libsystemd0,libjansson4,ca-certificates
 
-# base NAME [PACKAGES]: a tar of a minimal Debian, in the cache; its path in $tar
-base() {
-	local name=$1 include=${2-} key
-	key=$(echo "$suite $include $date $uri" | sha256sum | cut -c1-16)
-	tar=$cache/$name-$key.tar
-	[ -z "$force" ] || rm -f "$tar"
-	[ ! -s "$tar" ] || return 0
-	say "Debian $suite for the $name, with ${include:-nothing more}"
-	# The kernel's package wants an initramfs made; INITRD=No tells its hook that ours will do.
-	# shellcheck disable=SC2016 # $1 is the hook's own
-	INITRD=No mmdebstrap --quiet --format=tar --variant=minbase ${include:+--include="$include"} \
-		${date:+--aptopt='Acquire::Check-Valid-Until "false"'} \
-		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-		--dpkgopt='path-exclude=/usr/share/locale/*' \
-		--customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/* "$1"/var/log/*' \
-		--customize-hook='rm -f "$1"/usr/lib/udev/hwdb.bin' \
-		"$suite" "$tar.new" "deb $uri $suite main" || die "mmdebstrap failed"
-	mv "$tar.new" "$tar"
-}
 base container
 container_tar=$tar
 base vm $packages
@@ -231,7 +267,7 @@ mount -t tmpfs tmpfs "$mnt/run"
 mount -t tmpfs tmpfs "$mnt/tmp"
 mkdir -p "$mnt"/run/{context,programs,rootfs,out,tars}
 mount --bind "$here/container" "$mnt/run/context"
-mount --bind "$work/programs" "$mnt/run/programs"
+mount --bind "$work/programs-container" "$mnt/run/programs"
 mount --bind "$cache" "$mnt/run/tars"
 mount --bind "$out" "$mnt/run/out"
 cp --remove-destination -L /etc/resolv.conf "$root/etc/resolv.conf"
@@ -252,14 +288,14 @@ images() {
 check_libraries() {
 	local program missing
 	for program in "$work"/vm-programs/usr/local/*bin/*; do
-		missing=$(inside ldd "/${program#"$work/vm-programs/"}" 2>&1 | grep 'not found' || true)
+		missing=$(inside ldd "/${program#"$work/programs-vm/"}" 2>&1 | grep 'not found' || true)
 		[ -z "$missing" ] || die "${program##*/} does not run with Debian $suite:
 $missing
 (build it there, or on an older system: the libraries of $suite must do)"
 	done
 }
 
-cp -a "$work/vm-programs/." "$root/"
+cp -a "$work/programs-vm/." "$root/"
 check_libraries
 
 #
@@ -287,6 +323,8 @@ rm -rf "$store/libpod" "$store/db.sql" "$store/volumes" "$store/secrets"
 # The VM's own system
 #
 cp -a --no-preserve=ownership "$here/image/rootfs/." "$root/"
+# Good enough for what can be made again, not for what is run.
+sed -i '/force-unsafe-io/d' "$root"/etc/dpkg/dpkg.cfg.d/*
 : >"$root/etc/machine-id" # made up at each boot, yet no "first boot"
 inside systemctl --quiet enable systemd-networkd.service systemd-resolved.service \
 	helix-drm-manager.service helix-cdi.service

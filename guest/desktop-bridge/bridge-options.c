@@ -33,6 +33,12 @@ static int set_token_file(const char *value, void *data) {
 
 static int set_listen(const char *value, void *data) {
 	struct bridge_config *c = data;
+	/* Port 0, "any", is for tests. */
+	if (strcmp(value, "0") == 0) {
+		(void)snprintf(c->listen_host, sizeof(c->listen_host), "127.0.0.1");
+		c->listen_port = 0;
+		return 0;
+	}
 	return parse_host_port(value, c->listen_host, sizeof(c->listen_host), &c->listen_port);
 }
 
@@ -92,6 +98,26 @@ static int set_input_socket(const char *value, void *data) {
 	return value[0] ? 0 : -EINVAL;
 }
 
+static int set_gateway(const char *value, void *data) {
+	((struct bridge_config *)data)->gateway = value[0] ? value : NULL;
+	return 0;
+}
+
+static int set_session(const char *value, void *data) {
+	((struct bridge_config *)data)->session = value;
+	return value[0] ? 0 : -EINVAL;
+}
+
+static int set_gateway_ca(const char *value, void *data) {
+	((struct bridge_config *)data)->gateway_ca = value;
+	return value[0] ? 0 : -EINVAL;
+}
+
+static int set_gateway_insecure(const char *value, void *data) {
+	((struct bridge_config *)data)->gateway_insecure = true;
+	return 0;
+}
+
 static int set_log_level(const char *value, void *data) {
 	int level = log_level_from_string(value);
 	if (level >= 0) {
@@ -120,6 +146,13 @@ static const struct option_spec options[] = {
 	{"grace", 'g', "SECONDS", "keep the stream after the last viewer (default 5)", set_grace},
 	{"queue-ms", 0, "MS", "longest queue of a viewer before it skips to an IDR (default 200)",
 		set_queue},
+	{"gateway", 0, "URL", "call this gateway, empty for none (default: HELIX_API_BASE_URL)",
+		set_gateway},
+	{"session", 0, "ID", "the desktop's name there (default: HELIX_SESSION_ID)", set_session},
+	{"gateway-ca", 0, "FILE",
+		"authorities of the gateway's certificate (default: the system's)", set_gateway_ca},
+	{"gateway-insecure", 0, NULL, "do not look at the gateway's certificate",
+		set_gateway_insecure},
 	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)", set_log_level},
 	{0},
 };
@@ -149,6 +182,10 @@ static int read_environment(struct bridge_config *c) {
 	if (grace && *grace && set_grace(grace, c) < 0) {
 		return complain("VIDEO_GRACE_PERIOD_SECONDS");
 	}
+	const char *revdial = getenv("REVDIAL_ENABLED"), *url = getenv("HELIX_API_BASE_URL");
+	c->gateway = url && *url && (!revdial || strcmp(revdial, "false") != 0) ? url : NULL;
+	c->session = getenv("HELIX_SESSION_ID");
+	c->gateway_token = getenv("USER_API_TOKEN");
 	return 0;
 }
 

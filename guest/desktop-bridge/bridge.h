@@ -34,6 +34,9 @@ struct bridge_config {
 	const char *input;        /* name of the back end */
 	const char *input_socket; /* of the input manager */
 	const char *runtime_dir;  /* may be NULL */
+	/* A gateway to call; `gateway` NULL: none. */
+	const char *gateway, *session, *gateway_token, *gateway_ca;
+	bool gateway_insecure;
 };
 
 struct bridge {
@@ -42,11 +45,13 @@ struct bridge {
 	struct source *source;
 	struct still *still;
 	struct http_server *http;
+	struct revdial_client *revdial; // NULL: no gateway to call
 	struct canary canary;
 	struct input *input;
 	struct input_socket *input_lines; // may be NULL
 	struct list viewers;              // struct viewer.link
 	struct list inputs;               // struct ws_input.link
+	sd_event_source *moved;           /* brings positions to those who see them */
 	unsigned n_viewers, n_inputs;
 	uint32_t next_client_id, next_colour;
 	uint32_t last_mover; /* client id of who moved the pointer last; 0: nobody */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bridge.h"
+#include "http-clipboard.h"
 #include "http-files.h"
 #include "http-routes.h"
 #include "http-status.h"
@@ -84,6 +85,10 @@ const struct http_route bridge_routes[] = {
 	{.path = "/ws/input", .methods = "GET", .upgraded = handle_input, .has_room = has_room},
 	{.path = "/health", .handle = handle_health},
 	{.path = "/screenshot", .methods = "GET", .handle = handle_screenshot},
+	{.path = "/clipboard",
+		.methods = "GET POST",
+		.body_max = 8 << 20,
+		.handle = http_clipboard},
 	{.path = "/clients", .methods = "GET", .handle = http_clients},
 	{.path = "/video/stats", .methods = "GET", .handle = http_video_stats},
 	{.path = "/metrics", .methods = "GET", .handle = http_metrics},

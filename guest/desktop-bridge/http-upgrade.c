@@ -51,7 +51,7 @@ bool http_origin_allowed(
 		return true;
 	}
 	const char *rest = strstr(origin, "://");
-	if (rest && host && strcasecmp(rest + 3, host) == 0) {
+	if (rest && host && host[0] && strcasecmp(rest + 3, host) == 0) {
 		return true;
 	}
 	for (unsigned i = 0; i < n_origins; i++) {

@@ -10,6 +10,7 @@
 #include "http-routes.h"
 #include "input/backend.h"
 #include "log.h"
+#include "revdial-client.h"
 #include "viewer.h"
 #include "ws-input.h"
 
@@ -75,6 +76,31 @@ static int create_input(struct bridge *b) {
 	return 0;
 }
 
+/* The gateway cannot connect to a container, so the bridge calls it. */
+static int call_gateway(struct bridge *b, uint16_t port) {
+	const struct bridge_config *c = &b->config;
+	struct revdial_config config = {
+		.url = c->gateway,
+		.session = c->session,
+		.token = c->gateway_token,
+		.ca_file = c->gateway_ca,
+		.insecure = c->gateway_insecure,
+		.local_port = port,
+	};
+	if (!c->gateway) {
+		return 0;
+	}
+	if (!c->session) {
+		log_err("--gateway needs --session (HELIX_SESSION_ID)");
+		return -EINVAL;
+	}
+	int r = revdial_client_create(b->loop, &config, NULL, NULL, &b->revdial);
+	if (r < 0) {
+		log_err_errno(r, "cannot call the gateway %s", c->gateway);
+	}
+	return r;
+}
+
 static int run(struct bridge *b, struct http_config *http) {
 	uint16_t port;
 	int r = create_loop(b);
@@ -82,6 +108,10 @@ static int run(struct bridge *b, struct http_config *http) {
 		r = canary_init(&b->canary, b->loop);
 	}
 	if (r >= 0) {
+		r = sd_event_add_defer(b->loop, &b->moved, presence_handle_moved, b);
+	}
+	if (r >= 0) {
+		(void)sd_event_source_set_enabled(b->moved, SD_EVENT_OFF);
 		r = source_create(b->loop, &b->config.source, &b->source);
 	}
 	if (r >= 0) {
@@ -103,12 +133,17 @@ static int run(struct bridge *b, struct http_config *http) {
 			r, "cannot listen on %s:%u", b->config.listen_host, b->config.listen_port);
 		return r;
 	}
+	r = call_gateway(b, port);
+	if (r < 0) {
+		return r;
+	}
 	log_info("serves on %s port %u", b->config.listen_host, port);
 	(void)sd_notifyf(0, "READY=1\nSTATUS=port %u", port);
 	return sd_event_loop(b->loop);
 }
 
 static void finish(struct bridge *b) {
+	revdial_client_destroy(b->revdial);
 	viewers_destroy(b);
 	ws_inputs_destroy(b);
 	input_socket_destroy(b->input_lines);
@@ -117,6 +152,7 @@ static void finish(struct bridge *b) {
 	input_destroy(b->input);
 	source_destroy(b->source);
 	canary_finish(&b->canary);
+	sd_event_source_disable_unref(b->moved);
 	sd_event_unref(b->loop);
 }
 

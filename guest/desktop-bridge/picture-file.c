@@ -16,8 +16,8 @@
 struct picture_decoder {
 	AVCodecContext *codec;
 	AVPacket *packet;
-	AVFrame *frame; /* the newest */
-	bool has_picture;
+	AVFrame *next;
+	AVFrame *frame; /* the newest picture, if there is one */
 };
 
 int picture_decoder_create(struct picture_decoder **ret) {
@@ -29,8 +29,9 @@ int picture_decoder_create(struct picture_decoder **ret) {
 	}
 	d->codec = avcodec_alloc_context3(codec);
 	d->packet = av_packet_alloc();
+	d->next = av_frame_alloc();
 	d->frame = av_frame_alloc();
-	if (!d->codec || !d->packet || !d->frame) {
+	if (!d->codec || !d->packet || !d->next || !d->frame) {
 		picture_decoder_destroy(d);
 		return -ENOMEM;
 	}
@@ -48,6 +49,7 @@ void picture_decoder_destroy(struct picture_decoder *d) {
 	if (d) {
 		avcodec_free_context(&d->codec);
 		av_packet_free(&d->packet);
+		av_frame_free(&d->next);
 		av_frame_free(&d->frame);
 		free(d);
 	}
@@ -62,8 +64,11 @@ int picture_decoder_feed(struct picture_decoder *d, const struct unit *u) {
 	int r = avcodec_send_packet(d->codec, d->packet);
 	av_packet_unref(d->packet);
 	while (r >= 0) {
-		r = avcodec_receive_frame(d->codec, d->frame);
-		d->has_picture |= r >= 0;
+		r = avcodec_receive_frame(d->codec, d->next);
+		if (r >= 0) {
+			av_frame_unref(d->frame);
+			av_frame_move_ref(d->frame, d->next);
+		}
 	}
 	return r == AVERROR(EAGAIN) ? 0 : -EBADMSG;
 }
@@ -156,8 +161,7 @@ static int write_png(
 int picture_decoder_write(struct picture_decoder *d, enum picture_format format, unsigned quality,
 	const struct cursor *cursor, uint8_t **ret_file, size_t *ret_size) {
 	const AVFrame *f = d->frame;
-	if (!d->has_picture || f->width <= 0 || f->height <= 0 || f->width > SIDE_MAX ||
-		f->height > SIDE_MAX) {
+	if (f->width <= 0 || f->height <= 0 || f->width > SIDE_MAX || f->height > SIDE_MAX) {
 		return -ENODATA;
 	}
 	uint8_t *bgr = malloc(3 * (size_t)f->width * (size_t)f->height);

@@ -93,12 +93,24 @@ void presence_leave(struct viewer *v) {
 
 void presence_moved(struct viewer *v) {
 	struct viewer *other;
+	(void)sd_event_source_set_enabled(v->bridge->moved, SD_EVENT_ONESHOT);
 	list_for_each(other, &v->bridge->viewers, link) {
 		if (other != v && same_session(v, other) && v->slot < SLOTS) {
 			other->moved |= UINT64_C(1) << v->slot;
-			ws_conn_kick(other->conn);
 		}
 	}
+}
+
+/* After all that came in one turn of the loop. */
+int presence_handle_moved(sd_event_source *source, void *data) {
+	struct bridge *b = data;
+	struct viewer *v;
+	list_for_each(v, &b->viewers, link) {
+		if (v->moved) {
+			ws_conn_kick(v->conn);
+		}
+	}
+	return 0;
 }
 
 static int32_t scaled(double part, uint32_t size) {

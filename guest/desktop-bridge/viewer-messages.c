@@ -18,11 +18,11 @@ static void evict_former(struct viewer *v) {
 		return;
 	}
 	list_for_each_safe(other, tmp, &v->bridge->viewers, link) {
-		if (other != v && other->started &&
+		if (other != v && other->started && !other->closing &&
 			strcmp(other->init.client_id, v->init.client_id) == 0 &&
 			strcmp(other->init.session_id, v->init.session_id) == 0) {
 			log_debug("viewer %u: superseded by viewer %u", other->id, v->id);
-			ws_conn_close(other->conn, WS_CLOSE_SUPERSEDED, "superseded");
+			viewer_close(other, WS_CLOSE_SUPERSEDED, "superseded");
 		}
 	}
 }
@@ -52,7 +52,7 @@ static void send_greeting(struct viewer *v) {
 static void handle_init(struct viewer *v, const uint8_t *p, size_t size) {
 	struct bridge *b = v->bridge;
 	if (init_parse((const char *)p, size, &v->init) < 0) {
-		ws_conn_close(v->conn, WS_CLOSE_POLICY, "the first text message must be init");
+		viewer_close(v, WS_CLOSE_POLICY, "the first text message must be init");
 		return;
 	}
 	v->id = ++b->next_client_id;

@@ -58,6 +58,9 @@ static const struct ws_conn_handler conn_handler = {
 
 /* The next of the times that matter: a ping, a deadline, the end of a rest, a measurement. */
 void viewer_arm(struct viewer *v) {
+	if (v->closing) {
+		return;
+	}
 	uint64_t next = v->ping_ns, wake = v->started ? viewer_queue_wake_ns(&v->queue) : 0;
 	if (wake) {
 		next = MIN(next, wake);
@@ -69,15 +72,25 @@ void viewer_arm(struct viewer *v) {
 	(void)sd_event_source_set_enabled(v->timer, SD_EVENT_ONESHOT);
 }
 
+void viewer_close(struct viewer *v, uint16_t code, const char *reason) {
+	if (v->closing) {
+		return;
+	}
+	v->closing = true;
+	source_leave(v->bridge->source, &v->watcher);
+	(void)sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
+	ws_conn_close(v->conn, code, reason);
+}
+
 static bool check_deadlines(struct viewer *v, uint64_t now) {
 	if (!v->started && now - v->created_ns >= INIT_DEADLINE_NS) {
-		ws_conn_close(v->conn, WS_CLOSE_POLICY, "no init message");
+		viewer_close(v, WS_CLOSE_POLICY, "no init message");
 	} else if (now - v->pong_ns >= PONG_DEADLINE_NS) {
-		ws_conn_close(v->conn, WS_CLOSE_POLICY, "no answer to pings");
+		viewer_close(v, WS_CLOSE_POLICY, "no answer to pings");
 	} else if (ws_conn_blocked(v->conn) && now - ws_conn_progress_ns(v->conn) >= STUCK_NS) {
 		v->bridge->viewers_closed_slow++;
 		log_info("viewer %u: takes nothing, closed", v->id);
-		ws_conn_close(v->conn, WS_CLOSE_TRY_LATER, "too slow");
+		viewer_close(v, WS_CLOSE_TRY_LATER, "too slow");
 	} else {
 		return true;
 	}
@@ -143,6 +156,6 @@ void viewers_destroy(struct bridge *b) {
 void viewers_close(struct bridge *b, uint16_t code, const char *reason) {
 	struct viewer *v, *tmp;
 	list_for_each_safe(v, tmp, &b->viewers, link) {
-		ws_conn_close(v->conn, code, reason);
+		viewer_close(v, code, reason);
 	}
 }

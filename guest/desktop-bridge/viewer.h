@@ -19,6 +19,7 @@ struct viewer {
 	uint64_t created_ns, pong_ns;
 	uint64_t ping_ns; /* when the next one is due */
 	bool started;     /* init came */
+	bool closing;
 	struct viewer_init init;
 	uint32_t id; /* client id; 0 before init */
 	char colour[WS_COLOUR_SIZE];
@@ -44,6 +45,8 @@ int viewer_create(
 	struct bridge *b, const struct ws_socket *socket, const uint8_t *early, size_t early_size);
 /* All of them go away: the bridge ends. */
 void viewers_destroy(struct bridge *b);
+/* Says why, and shows it nothing any more. */
+void viewer_close(struct viewer *v, uint16_t code, const char *reason);
 void viewers_close(struct bridge *b, uint16_t code, const char *reason);
 
 /* viewer-send.c: the source's side. */
@@ -61,6 +64,7 @@ void viewer_handle_message(bool text, const uint8_t *p, size_t size, void *data)
 void presence_join(struct viewer *v);
 void presence_leave(struct viewer *v);
 void presence_moved(struct viewer *v);
+int presence_handle_moved(sd_event_source *source, void *data);
 void presence_touched(struct viewer *v, const struct ws_event *e);
 /* The next RemoteCursor for `v` into `buf`; 0: none. */
 size_t presence_next_cursor(struct viewer *v, uint8_t *buf, size_t size);

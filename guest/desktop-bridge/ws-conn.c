@@ -32,6 +32,7 @@ struct ws_conn {
 	bool closing, dead;
 	bool busy;      /* in receive or flush, which are not entered twice */
 	bool peer_gone; /* it sent all that it will */
+	bool broken;    /* it sent what is no frame: wslay is done with */
 
 	uint8_t *early;
 	size_t early_size, early_at;
@@ -205,7 +206,7 @@ static int send_some(struct ws_conn *c) {
 }
 
 static bool has_output(struct ws_conn *c) {
-	if (wslay_event_want_write(c->wslay) && wslay_event_send(c->wslay) != 0) {
+	if (!c->broken && wslay_event_want_write(c->wslay) && wslay_event_send(c->wslay) != 0) {
 		end(c);
 		return false;
 	}
@@ -221,7 +222,8 @@ static bool has_output(struct ws_conn *c) {
 }
 
 static void watch(struct ws_conn *c) {
-	uint32_t events = wslay_event_get_read_enabled(c->wslay) && !c->peer_gone ? EPOLLIN : 0;
+	bool reads = !c->broken && !c->peer_gone && wslay_event_get_read_enabled(c->wslay);
+	uint32_t events = reads ? EPOLLIN : 0;
 	(void)sd_event_source_set_io_events(c->io, events | (c->blocked ? EPOLLOUT : 0));
 }
 
@@ -262,6 +264,20 @@ static void limit_closing(struct ws_conn *c) {
 	(void)sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
 
+/* wslay knows no code for what is no frame at all, so this close frame is ours. */
+static void refuse(struct ws_conn *c) {
+	static const uint8_t close_1002[] = {0x88, 2, 0x03, 0xEA};
+	c->broken = true;
+	if (!reserve(c, sizeof(close_1002))) {
+		end(c);
+		return;
+	}
+	memcpy(c->control + c->control_size, close_1002, sizeof(close_1002));
+	c->control_size += sizeof(close_1002);
+	limit_closing(c);
+	flush(c);
+}
+
 static void receive(struct ws_conn *c) {
 	c->read_left = READ_BUDGET;
 	c->busy = true;
@@ -270,8 +286,12 @@ static void receive(struct ws_conn *c) {
 	if (c->dead) {
 		return;
 	}
-	if (r != 0 || c->peer_gone) {
+	if (c->peer_gone) {
 		end(c);
+		return;
+	}
+	if (r != 0) {
+		refuse(c);
 		return;
 	}
 	if (!wslay_event_get_read_enabled(c->wslay) && !c->closing) {

@@ -28,7 +28,7 @@ static void say(const struct report *r, enum log_level level, const char *kind, 
 		printf("%-8s %s%s%s\n", kind, text, advice ? "\n         -> " : "",
 			advice ? advice : "");
 	} else if (level != LOG_LEVEL_DEBUG || log_enabled(level)) {
-		log_write(level, log_module, 0, "%s%s%s", text, advice ? ": " : "",
+		log_write(level, log_module, 0, "%s%s%s", text, advice ? " -> " : "",
 			advice ? advice : "");
 	}
 }

@@ -59,12 +59,21 @@ int start_pipewire(struct launcher *l, struct step *s) {
 	return start_simple(s, "pipewire");
 }
 
-int start_wireplumber(struct launcher *l, struct step *s) {
-	if (l->external_pipewire || !is_installed("wireplumber")) {
+static int start_beside_pipewire(struct launcher *l, struct step *s, const char *name) {
+	if (l->external_pipewire || !is_installed(name)) {
 		step_off(s);
 		return 0;
 	}
-	return start_simple(s, "wireplumber");
+	return start_simple(s, name);
+}
+
+int start_wireplumber(struct launcher *l, struct step *s) {
+	return start_beside_pipewire(l, s, "wireplumber");
+}
+
+/* For programs that only know PulseAudio. */
+int start_pipewire_pulse(struct launcher *l, struct step *s) {
+	return start_beside_pipewire(l, s, "pipewire-pulse");
 }
 
 /* "wayland-7", but not its lock. */

@@ -34,7 +34,7 @@ int spawn(struct step *s, const char *name, char *const argv[], struct process_s
 
 const struct step_spec step_specs[_STEP_MAX] = {
 	[STEP_LEASE] = {.name = "lease",
-		.timeout_ms = UINT32_MAX / 1000, /* the keeper has its own */
+		.timeout_ms = UINT32_MAX, /* the keeper has its own */
 		.start = start_lease,
 		.stopped = lease_stopped},
 	[STEP_SYSTEM_BUS] = {.name = "system-bus",
@@ -62,6 +62,12 @@ const struct step_spec step_specs[_STEP_MAX] = {
 		.policy = POLICY_ALONE,
 		.timeout_ms = 20000,
 		.start = start_wireplumber},
+	[STEP_PIPEWIRE_PULSE] = {.name = "pipewire-pulse",
+		.needs = STEP_BIT(STEP_PIPEWIRE),
+		.after = STEP_BIT(STEP_SESSION_BUS),
+		.policy = POLICY_ALONE,
+		.timeout_ms = 20000,
+		.start = start_pipewire_pulse},
 	[STEP_COMPOSITOR] = {.name = "compositor",
 		.needs = STEP_BIT(STEP_LEASE) | STEP_BIT(STEP_STUB) | STEP_BIT(STEP_SESSION_BUS),
 		.after = STEP_BIT(STEP_PIPEWIRE) | STEP_BIT(STEP_WIREPLUMBER),
@@ -161,17 +167,17 @@ static void notify(const struct launcher *l, const char *text) {
 }
 
 static void print_times(const struct launcher *l) {
-	printf("%-12s %10s %10s %10s\n", "STEP", "STARTED", "READY", "TOOK ms");
+	printf("%-15s %10s %10s %10s\n", "STEP", "STARTED", "READY", "TOOK ms");
 	for (unsigned i = 0; i < _STEP_MAX; i++) {
 		const struct step *s = &l->steps[i];
 		if (s->first_ready_ns > 0) {
-			printf("%-12s %10.1f %10.1f %10.1f\n", s->spec->name,
+			printf("%-15s %10.1f %10.1f %10.1f\n", s->spec->name,
 				(double)(s->first_started_ns - l->started_ns) / 1e6,
 				(double)(s->first_ready_ns - l->started_ns) / 1e6,
 				(double)(s->first_ready_ns - s->first_started_ns) / 1e6);
 		}
 	}
-	printf("%-12s %10s %10.1f\n", "ready", "", (double)(l->all_ready_ns - l->started_ns) / 1e6);
+	printf("%-15s %10s %10.1f\n", "ready", "", (double)(l->all_ready_ns - l->started_ns) / 1e6);
 	(void)fflush(stdout);
 }
 

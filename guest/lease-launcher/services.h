@@ -26,6 +26,7 @@ void buses_find(struct launcher *l);
 /* services-desktop.c: what draws and what sounds. */
 int start_pipewire(struct launcher *l, struct step *s);
 int start_wireplumber(struct launcher *l, struct step *s);
+int start_pipewire_pulse(struct launcher *l, struct step *s);
 int start_compositor(struct launcher *l, struct step *s);
 void compositor_stopped(struct launcher *l, struct step *s);
 int start_bridge(struct launcher *l, struct step *s);

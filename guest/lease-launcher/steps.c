@@ -98,10 +98,15 @@ static void stop_dependants(struct step *s) {
 	struct launcher *l = s->launcher;
 	for (unsigned i = 0; i < _STEP_MAX; i++) {
 		struct step *d = &l->steps[i];
-		if ((d->spec->needs & STEP_BIT(id_of(s))) &&
-			(d->state == STEP_STARTING || d->state == STEP_READY)) {
+		if (!(d->spec->needs & STEP_BIT(id_of(s)))) {
+			continue;
+		}
+		if (d->state == STEP_STARTING || d->state == STEP_READY) {
 			stop(d);
 			stop_dependants(d);
+		} else if (d->state == STEP_OFF && l->config.action == ACTION_RUN) {
+			/* A session that was over begins anew on another compositor. */
+			d->state = STEP_IDLE;
 		}
 	}
 }
@@ -309,12 +314,19 @@ static bool can_start(const struct step *s) {
 		if ((s->spec->after & bit) && o->state != STEP_READY && o->state != STEP_OFF) {
 			return false;
 		}
-		/* The old ones first go, or there would be two of them. */
-		if ((o->spec->needs & STEP_BIT(id_of(s))) && is_active(o)) {
-			return false;
-		}
 	}
 	return true;
+}
+
+/* It cannot be had without what is not there. */
+static bool is_pointless(const struct step *s) {
+	const struct launcher *l = s->launcher;
+	for (unsigned i = 0; i < _STEP_MAX; i++) {
+		if ((s->spec->needs & STEP_BIT(i)) && l->steps[i].state == STEP_OFF) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static bool may_stop(const struct step *s) {
@@ -406,8 +418,12 @@ static int handle_advance(sd_event_source *source, void *data) {
 	struct launcher *l = data;
 	for (unsigned i = 0; i < _STEP_MAX; i++) {
 		struct step *s = &l->steps[i];
-		if (s->state == STEP_IDLE && !l->ending && now_ns() >= s->not_before_ns &&
-			can_start(s)) {
+		if (s->state != STEP_IDLE || l->ending || now_ns() < s->not_before_ns) {
+			continue;
+		}
+		if (is_pointless(s)) {
+			step_off(s);
+		} else if (can_start(s)) {
 			start(s);
 		}
 	}

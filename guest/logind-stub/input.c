@@ -30,6 +30,7 @@ struct input {
 	sd_event_source *io;    // of set.connection; may be NULL
 	sd_event_source *timer; // of the next attempt; may be NULL
 	uint64_t retry_us;
+	bool warned;
 };
 
 static void write_token(const struct input *input) {
@@ -107,7 +108,10 @@ static int create_set(struct input *input, unsigned timeout_ms) {
 	int r = input_set_create(&wish, &input->set, error);
 	if (r < 0) {
 		input->set.connection = -1;
-		log_warn("no input devices for this desktop: %s", error);
+		/* Once: it may be that there is no manager, and never will be. */
+		log_write(input->warned ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, log_module, 0,
+			"no input devices for this desktop: %s", error);
+		input->warned = true;
 		return r;
 	}
 	/* The manager says nothing more: whatever happens on it is its end. */
@@ -122,6 +126,7 @@ static int create_set(struct input *input, unsigned timeout_ms) {
 	}
 	write_token(input);
 	input->retry_us = RETRY_FIRST_US;
+	input->warned = false;
 	return 0;
 }
 

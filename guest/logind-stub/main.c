@@ -59,9 +59,9 @@ int main(int argc, char *argv[]) {
 	if (r >= 0) {
 		r = sd_event_loop(loop);
 		(void)sd_notify(0, "STOPPING=1");
-	}
-	if (r < 0) {
-		log_err_errno(r, "cannot go on");
+		if (r < 0) {
+			log_err_errno(r, "cannot go on");
+		}
 	}
 	stub_finish(&stub);
 	sd_event_unref(loop);

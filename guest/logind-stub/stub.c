@@ -83,6 +83,9 @@ int stub_init(struct stub *stub, sd_event *loop, const struct stub_config *confi
 	int r = add_card(stub, config->card, config->lease_fd);
 	if (r >= 0 && config->control_fd >= 0) {
 		r = control_line_init(&stub->control, loop, &stub->session, config->control_fd);
+		if (r < 0) {
+			log_err_errno(r, "the supervisor's descriptor is of no use");
+		}
 	}
 	if (r >= 0 && config->input_socket) {
 		add_input(stub, config);

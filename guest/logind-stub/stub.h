@@ -39,7 +39,7 @@ struct stub {
 
 /*
  * Borrows `config` while it runs. `ready` (may be NULL) is called once all that was asked for is
- * served. Whatever happened, `stub_finish` comes after.
+ * served. A failure has been logged. Whatever happened, `stub_finish` comes after.
  */
 int stub_init(struct stub *stub, sd_event *loop, const struct stub_config *config,
 	void (*ready)(void *data), void *data);

@@ -62,6 +62,11 @@ struct gateway {
 	uint8_t scratch[SCRATCH_SIZE]; /* of whoever reads right now */
 };
 
+/* Of one that is all zeroes but for its options. */
+void gateway_init(struct gateway *g);
+/* Ends all connections; viewers are told to come again. */
+void gateway_finish(struct gateway *g);
+
 /* Whether one more line about what peers do may be logged. */
 bool gateway_may_log(struct gateway *g);
 

@@ -8,7 +8,6 @@
 #include <systemd/sd-daemon.h>
 
 #include "auth.h"
-#include "conn.h"
 #include "desktop.h"
 #include "gateway.h"
 #include "log.h"
@@ -17,28 +16,9 @@
 
 LOG_MODULE("gateway");
 
-/* Lines a second about what peers do. */
-#define PEER_LOG_LINES 10
-#define TOKEN_BYTES    32
+#define TOKEN_BYTES 32
 /* Descriptors besides those of connections; each of these may have one to a bridge. */
 #define OTHER_FDS 64
-
-bool gateway_may_log(struct gateway *g) {
-	uint64_t now = now_ns();
-	if (now - g->log_window_ns > NSEC_PER_SEC) {
-		if (g->log_suppressed > 0) {
-			log_info("%u more such lines were left out", g->log_suppressed);
-		}
-		g->log_window_ns = now;
-		g->log_lines = g->log_suppressed = 0;
-	}
-	if (g->log_lines == PEER_LOG_LINES) {
-		g->log_suppressed++;
-		return false;
-	}
-	g->log_lines++;
-	return true;
-}
 
 static int print_new_token(void) {
 	uint8_t bytes[TOKEN_BYTES], hash[SHA256_SIZE];
@@ -176,20 +156,6 @@ static int run(struct gateway *g) {
 	return r;
 }
 
-static void finish(struct gateway *g) {
-	listener_close(g);
-	proxies_finish(g);
-	revdial_finish(g);
-	desktops_finish(g);
-	while (!list_empty(&g->conns)) {
-		conn_destroy(list_first(&g->conns, struct conn, link));
-	}
-	tls_config_destroy(g->tls);
-	auth_destroy(g->auth);
-	(void)close_fd(g->web_root);
-	sd_event_unref(g->loop);
-}
-
 int main(int argc, char *argv[]) {
 	static struct gateway g;
 	switch (gateway_options_parse(argc, argv, &g.options)) {
@@ -203,12 +169,7 @@ int main(int argc, char *argv[]) {
 	if (g.options.new_token) {
 		return print_new_token() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
-	g.listen_fd = g.web_root = -1;
-	list_init(&g.peers);
-	list_init(&g.conns);
-	list_init(&g.proxies);
-	list_init(&g.desktops);
-	list_init(&g.controls);
+	gateway_init(&g);
 	sigset_t mask;
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
@@ -218,6 +179,6 @@ int main(int argc, char *argv[]) {
 	(void)signal(SIGPIPE, SIG_IGN);
 
 	int r = run(&g);
-	finish(&g);
+	gateway_finish(&g);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -194,7 +194,9 @@ static void route_desktops(struct conn *c, struct http_text rest) {
 	}
 	if (rest.n == 0) {
 		list_for_each(d, &c->gateway->desktops, link) {
-			thumbnail_probe(d);
+			if (identity_may_see(c->who, d->name)) {
+				thumbnail_probe(d);
+			}
 		}
 		answer_owned(c, "application/json", desktops_to_json(c->gateway, c->who));
 		return;

@@ -227,7 +227,9 @@ static void handle_ready(void *data) {
 		update_wants(w);
 	}
 	/* Also for nothing but what was flushed: the owner tries and finds out. */
-	w->stream.ready(w->stream.data);
+	if (w->stream.ready) {
+		w->stream.ready(w->stream.data);
+	}
 }
 
 static int handle_pending(sd_event_source *source, void *data) {
@@ -264,6 +266,7 @@ int ws_stream_create(sd_event *loop, struct stream *base, bool client, const voi
 	}
 	w->base = base;
 	stream_set_handler(base, handle_ready, w);
+	update_wants(w); /* nothing: what its last owner wanted ends here */
 	*ret = &w->stream;
 	return 0;
 }

@@ -33,7 +33,7 @@ static int read_fields(const json_t *object, struct revdial_message *ret) {
 	if (path && strlen(path) >= sizeof(ret->path)) {
 		return -EBADMSG;
 	}
-	if (ret->command == REVDIAL_CONN_READY && !path) {
+	if (ret->command == REVDIAL_CONN_READY && (!path || path[0] == '\0')) {
 		return -EBADMSG;
 	}
 	(void)snprintf(ret->path, sizeof(ret->path), "%s", path ? path : "");

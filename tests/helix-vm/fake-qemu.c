@@ -9,7 +9,7 @@
  *     exit-7     ends with status 7 as soon as it is asked for its status or anything else
  *     silent     never greets
  *     powerdown  ends when the guest is asked to shut down
- *     stubborn   does not end by SIGTERM
+ *     stubborn   does not end by SIGTERM, nor when it is left alone
  *     two-gpus   inherits two sockets for GPUs
  */
 #include <poll.h>
@@ -62,6 +62,9 @@ static void read_commands(int fd) {
 	static char text[4096];
 	static size_t used;
 	ssize_t n = read(fd, text + used, sizeof(text) - 1 - used);
+	if (n <= 0 && does("stubborn")) {
+		(void)pause();
+	}
 	if (n <= 0) {
 		exit(1);
 	}
@@ -88,6 +91,7 @@ int main(int argc, char *argv[]) {
 	if (does("stubborn")) {
 		(void)signal(SIGTERM, SIG_IGN);
 	}
+	(void)alarm(120); /* whatever the test does */
 	note("start");
 	/* Listeners first: of the GPUs, and the last one of the monitor. */
 	struct pollfd fds[CONNECTIONS_MAX];

@@ -93,11 +93,20 @@ const char *launcher_file(const struct launcher *l, const char *file) {
 	return text;
 }
 
-void launcher_wait_text(struct launcher *l, const char *file, const char *text) {
+static unsigned count(const char *in, const char *text) {
+	unsigned n = 0;
+	while ((in = strstr(in, text))) {
+		in += strlen(text);
+		n++;
+	}
+	return n;
+}
+
+void launcher_wait_text(struct launcher *l, const char *file, const char *text, unsigned times) {
 	uint64_t deadline = now_ns() + WAIT_NS;
 	CLEANUP_CLOSE int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	check(fd >= 0 && inotify_add_watch(fd, l->dir, IN_MODIFY | IN_CREATE) >= 0);
-	while (!strstr(launcher_file(l, file), text)) {
+	while (count(launcher_file(l, file), text) < times) {
 		char events[4096];
 		struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 		if (poll(&pollfd, 1, ms_until(deadline)) == 0) {

@@ -26,8 +26,8 @@ int launcher_end(struct launcher *l, int signal, unsigned timeout_s);
 
 /* The running child whose program has this name; 0: none. */
 pid_t launcher_child(const struct launcher *l, const char *name);
-/* Until a file in the directory holds the text. */
-void launcher_wait_text(struct launcher *l, const char *file, const char *text);
+/* Until a file in the directory holds the text, `times` times at least. */
+void launcher_wait_text(struct launcher *l, const char *file, const char *text, unsigned times);
 /* A file in the directory, up to some limit; valid until the next call. "" if there is none. */
 const char *launcher_file(const struct launcher *l, const char *file);
 

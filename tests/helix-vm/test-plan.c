@@ -358,8 +358,8 @@ TEST(libvirt_domain) {
 	static const char *const wanted[] = {"<domain type='qemu'", "<source type='memfd'/>",
 		"<access mode='shared'/>", "machine='q35'", "/vmlinuz</kernel>",
 		"/initrd.img</initrd>",
-		"helix.exporter=10.0.2.2:15937,10.0.2.2:15938 helix.desktops=one:gnome "
-		"a&lt;b &amp; &apos;c&apos; &quot;d&quot;</cmdline>",
+		"helix.exporter=10.0.2.2:15937,10.0.2.2:15938 helix.desktops=one:gnome ",
+		" a&lt;b &amp; &apos;c&apos; &quot;d&quot;</cmdline>",
 		"<entry name='opt/io.systemd.credentials/helix.manager-key' file='/tmp/",
 		"<graphics type='dbus' address='unix:path=/run/user/1/helix-vm-helix/bus.sock'/>",
 		"<transient/>", "<model type='none'/>",

@@ -77,7 +77,7 @@ TEST(second_signal_ends_it) {
 	start_with(&l, "", NULL);
 	launcher_wait_ready(&l);
 	check(kill(l.vm.pid, SIGTERM) == 0);
-	launcher_wait_text(&l, "qemu.log", "system_powerdown");
+	launcher_wait_text(&l, "qemu.log", "system_powerdown", 1);
 	check_int(launcher_end(&l, SIGTERM, 20), ==, 0);
 	launcher_finish(&l);
 }
@@ -104,36 +104,38 @@ TEST(status_of_qemu) {
 	launcher_finish(&l);
 }
 
-/* The lines of QEMU's log, as one string with spaces. */
+/* That the lines of QEMU's log end with these, written with spaces. */
 static void check_log(struct launcher *l, const char *wanted) {
 	char text[4096];
 	(void)snprintf(text, sizeof(text), "%s", launcher_file(l, "qemu.log"));
 	for (char *p = text; *p; p++) {
 		*p = *p == '\n' ? ' ' : *p;
 	}
-	if (!strstr(text, wanted)) {
-		fail("no '%s' in '%s'", wanted, text);
+	size_t n = strlen(text), k = strlen(wanted);
+	if (n < k || strcmp(text + n - k, wanted) != 0) {
+		fail("no '%s' at the end of '%s'", wanted, text);
 	}
 }
 
-/* The VM is stopped before a new exporter's connection can be there, and goes on when it is. */
+/* The round-th time. */
+static void kill_exporter(struct launcher *l, unsigned round) {
+	pid_t old = launcher_child(l, EXPORTER);
+	int ended = watch_process(old);
+	check(kill(old, SIGKILL) == 0);
+	check_ended(ended);
+	launcher_wait_text(l, "qemu.log", "cont\n", round);
+	/* The VM is stopped before a new connection can be there, and goes on after it is. */
+	check_log(l, "gpu disconnected stop gpu connected query-status cont ");
+	pid_t new = launcher_child(l, EXPORTER);
+	check(new > 0 && new != old);
+}
+
 TEST(exporter_that_dies_is_replaced) {
 	struct launcher l;
 	start_with(&l, "powerdown", NULL);
 	launcher_wait_ready(&l);
-	for (int i = 0; i < 3; i++) {
-		pid_t old = launcher_child(&l, EXPORTER);
-		int ended = watch_process(old);
-		check(kill(old, SIGKILL) == 0);
-		check_ended(ended);
-		launcher_wait_text(&l, "qemu.log", "cont\n");
-		pid_t new = launcher_child(&l, EXPORTER);
-		check(new > 0 && new != old);
-		check_log(&l, "gpu disconnected stop gpu connected query-status cont ");
-		/* For the next round. */
-		char path[128];
-		(void)snprintf(path, sizeof(path), "%s/qemu.log", l.dir);
-		check(unlink(path) == 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		kill_exporter(&l, i);
 	}
 	check(launcher_child(&l, QEMU) > 0);
 	check_int(launcher_end(&l, SIGTERM, 20), ==, 0);
@@ -147,11 +149,7 @@ TEST(two_exporters) {
 	start_with(&l, "powerdown two-gpus", more);
 	launcher_wait_ready(&l);
 	int bus = watch_process(launcher_child(&l, "dbus-daemon"));
-	int exporter = watch_process(launcher_child(&l, EXPORTER));
-	check(kill(launcher_child(&l, EXPORTER), SIGKILL) == 0);
-	check_ended(exporter);
-	launcher_wait_text(&l, "qemu.log", "cont\n");
-	check_log(&l, "gpu disconnected stop gpu connected query-status cont ");
+	kill_exporter(&l, 1);
 	check_int(launcher_end(&l, SIGTERM, 20), ==, 0);
 	check_ended(bus);
 	launcher_finish(&l);
@@ -162,20 +160,37 @@ TEST(exporter_that_keeps_dying) {
 	struct launcher l;
 	start_with(&l, "powerdown", NULL);
 	launcher_wait_ready(&l);
-	for (int i = 0; i < 6; i++) {
-		pid_t pid = launcher_child(&l, EXPORTER);
-		int ended = watch_process(pid);
-		check(kill(pid, SIGKILL) == 0);
-		check_ended(ended);
-		if (i < 5) {
-			char path[128];
-			launcher_wait_text(&l, "qemu.log", "cont\n");
-			(void)snprintf(path, sizeof(path), "%s/qemu.log", l.dir);
-			check(unlink(path) == 0);
-		}
+	for (unsigned i = 1; i <= 5; i++) {
+		kill_exporter(&l, i);
 	}
+	check(kill(launcher_child(&l, EXPORTER), SIGKILL) == 0);
 	check_int(launcher_end(&l, 0, 20), ==, 1);
 	check(strstr(launcher_file(&l, "helix-vm.log"), "6 times in a row"));
+	launcher_finish(&l);
+}
+
+/* The next one hangs before it is ready; the VM does not wait for it for ever. */
+TEST(exporter_that_hangs) {
+	struct launcher l;
+	char script[128] = "/tmp/helix-hang-XXXXXX", mark[160];
+	int fd = mkstemp(script);
+	(void)snprintf(mark, sizeof(mark), "%s.mark", script);
+	check(fd >= 0);
+	check(dprintf(fd,
+		      "#!/bin/sh\nif [ -e %s ]; then rm %s; exec sleep 100; fi\nexec %s \"$@\"\n",
+		      mark, mark, getenv("HELIX_FRAME_EXPORT")) > 0);
+	check(fchmod(fd, 0755) == 0);
+	(void)close_fd(fd);
+	const char *const more[] = {"--exporter", script, NULL};
+	start_with(&l, "powerdown", more);
+	launcher_wait_ready(&l);
+	(void)close_fd(open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	check(kill(launcher_child(&l, EXPORTER), SIGKILL) == 0);
+	launcher_wait_text(&l, "helix-vm.log", "does not get ready", 1);
+	launcher_wait_text(&l, "qemu.log", "cont\n", 1);
+	check(launcher_child(&l, EXPORTER) > 0);
+	check_int(launcher_end(&l, SIGTERM, 20), ==, 0);
+	check(unlink(script) == 0);
 	launcher_finish(&l);
 }
 

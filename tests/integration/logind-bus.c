@@ -23,24 +23,32 @@ static const char config[] =
 	"<allow send_type=\"method_call\"/><allow send_destination=\"*\"/>\n"
 	"<allow receive_sender=\"*\"/></policy></busconfig>\n";
 
+/* A descriptor of a child that is to be started, under another number. */
+static void place(int fd, int number) {
+	if (fd == number) {
+		(void)fcntl(fd, F_SETFD, 0);
+	} else if (fd >= 0) {
+		(void)dup2(fd, number);
+	}
+}
+
 /*
- * `out`: becomes its standard output, and its errors go nowhere; -1: ours. `three`: becomes
- * descriptor 3; -1: none.
+ * `out`: becomes its standard output, and its errors go nowhere; -1: ours. `three` and `four` become
+ * descriptors 3 and 4; -1: none.
  */
-static pid_t spawn(const char *const argv[], int out, int three) {
+static pid_t spawn(const char *const argv[], int out, int three, int four) {
 	pid_t pid = fork();
 	check(pid >= 0);
 	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (three == 3) {
-			(void)fcntl(3, F_SETFD, 0);
-		} else if (three >= 0) {
-			(void)dup2(three, 3);
-		}
 		if (out >= 0) {
 			(void)dup2(out, STDOUT_FILENO);
 			(void)dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDERR_FILENO);
 		}
+		/* Out of the way of 3 first. */
+		four = four >= 0 ? fcntl(four, F_DUPFD_CLOEXEC, 10) : -1;
+		place(three, 3);
+		place(four, 4);
 		(void)execvp(argv[0], (char *const *)argv);
 		_exit(NOT_THERE);
 	}
@@ -50,7 +58,7 @@ static pid_t spawn(const char *const argv[], int out, int three) {
 void logind_bus_start(struct logind_bus *b) {
 	char path[96], fd_option[32];
 	int fds[2];
-	*b = (struct logind_bus){0};
+	*b = (struct logind_bus){.control = -1};
 	(void)snprintf(b->dir, sizeof(b->dir), "/tmp/helix-bus-XXXXXX");
 	check(mkdtemp(b->dir) != NULL);
 	(void)snprintf(b->address, sizeof(b->address), "unix:path=%s/bus", b->dir);
@@ -66,7 +74,7 @@ void logind_bus_start(struct logind_bus *b) {
 	check_int(pipe2(fds, O_CLOEXEC), ==, 0);
 	(void)snprintf(fd_option, sizeof(fd_option), "--print-address=1");
 	const char *argv[] = {"dbus-daemon", config_option, "--nofork", fd_option, NULL};
-	b->daemon = spawn(argv, fds[1], -1);
+	b->daemon = spawn(argv, fds[1], -1, -1);
 	(void)close(fds[1]);
 	/* It prints its address once it listens. */
 	char line[256];
@@ -97,6 +105,7 @@ void logind_bus_stop_service(struct logind_bus *b, bool check_status) {
 	if (b->service > 0) {
 		stop(b->service, check_status);
 		b->service = 0;
+		b->control = close_fd(b->control);
 	}
 }
 
@@ -124,16 +133,43 @@ void logind_bus_start_stub(struct logind_bus *b) {
 	check_int(bind(notify, (struct sockaddr *)&address, sizeof(address)), ==, 0);
 	check_int(setenv("NOTIFY_SOCKET", address.sun_path, 1), ==, 0);
 
+	int control[2];
+	check_int(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), ==, 0);
+	b->control = control[0];
 	int lease = open("/dev/null", O_RDWR | O_CLOEXEC);
-	const char *argv[] = {program, "--lease-fd=3", "--card=/dev/null", "--user=" LOGIND_USER,
-		"--log-level=error", seatd_option, NULL};
-	b->service = spawn(argv, -1, lease);
+	const char *argv[] = {program, "--lease-fd=3", "--control-fd=4", "--card=/dev/null",
+		"--user=" LOGIND_USER, "--log-level=error", seatd_option, NULL};
+	b->service = spawn(argv, -1, lease, control[1]);
 	(void)close(lease);
+	(void)close(control[1]);
 	(void)unsetenv("NOTIFY_SOCKET");
 	ssize_t n = recv(notify, text, sizeof(text) - 1, 0);
 	text[MAX(n, 0)] = '\0';
 	check_str(text, "READY=1");
 	(void)close(notify);
+}
+
+void logind_bus_pause(struct logind_bus *b) {
+	check_int(send(b->control, "P", 1, MSG_NOSIGNAL), ==, 1);
+}
+
+void logind_bus_resume(struct logind_bus *b) {
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {.header = {.cmsg_level = SOL_SOCKET,
+			     .cmsg_type = SCM_RIGHTS,
+			     .cmsg_len = CMSG_LEN(sizeof(int))}};
+	struct iovec iov = {(char[]){'R'}, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = sizeof(control.space)};
+	int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	check(fd >= 0);
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	check_int(sendmsg(b->control, &msg, MSG_NOSIGNAL), ==, 1);
+	(void)close(fd);
 }
 
 /* Whether somebody has the name by now. */
@@ -168,7 +204,7 @@ void logind_bus_start_mock(struct logind_bus *b) {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	check_ok(sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
 		"org.freedesktop.DBus", "NameOwnerChanged", NULL, NULL));
-	b->service = spawn(argv, null, -1);
+	b->service = spawn(argv, null, -1, -1);
 	(void)close(null);
 	if (!wait_for_name(bus, b->service)) {
 		b->service = 0;

@@ -30,6 +30,7 @@ struct logind_bus {
 	char seatd_socket[96];
 	pid_t daemon;
 	pid_t service; /* 0: none */
+	int control;   /* the supervisor's end of the stub's line; -1: none */
 };
 
 /* Skips the test if there is no dbus-daemon. */
@@ -38,6 +39,9 @@ void logind_bus_stop(struct logind_bus *b);
 
 /* Returns when it said that it is ready. Its card and lease are /dev/null; its user is LOGIND_UID. */
 void logind_bus_start_stub(struct logind_bus *b);
+/* The lease goes; there is a new one, of /dev/zero. */
+void logind_bus_pause(struct logind_bus *b);
+void logind_bus_resume(struct logind_bus *b);
 /* With one session like the stub's. Skips the test if there is no python3-dbusmock. */
 void logind_bus_start_mock(struct logind_bus *b);
 /* SIGTERM; the stub must end well, with status 0 (so no sanitizer complained). */

@@ -20,6 +20,12 @@ static uint32_t next_random(void) {
 	return random_state >> 8;
 }
 
+static void check_rss(struct logind_bus *b, size_t before) {
+#ifndef __SANITIZE_ADDRESS__ /* which keeps what was freed */
+	check_int(logind_bus_rss(b), <, before + RSS_MARGIN);
+#endif
+}
+
 static int call(sd_bus *bus, const char *path, const char *interface, const char *member,
 	const char *types, ...) {
 	va_list args;
@@ -83,11 +89,7 @@ TEST_TIMEOUT(thousands_of_devices_and_inhibitors, 120) {
 	sd_bus_close_unref(bus);
 	check_serves(&b);
 	check_fds(&b, fds);
-#ifndef __SANITIZE_ADDRESS__ /* which keeps what was freed */
-	check_int(logind_bus_rss(&b), <, rss + RSS_MARGIN);
-#else
-	(void)rss;
-#endif
+	check_rss(&b, rss);
 	logind_bus_stop(&b);
 }
 
@@ -141,6 +143,7 @@ TEST_TIMEOUT(anything_to_everything, 120) {
 	logind_bus_start_stub(&b);
 	check_serves(&b);
 	unsigned fds = logind_bus_fds(&b);
+	size_t rss = logind_bus_rss(&b);
 	for (unsigned round = 0; round < 20; round++) {
 		sd_bus *bus = logind_bus_connect(&b);
 		for (unsigned i = 0; i < MANY / 10; i++) {
@@ -167,6 +170,7 @@ TEST_TIMEOUT(anything_to_everything, 120) {
 	}
 	check_serves(&b);
 	check_fds(&b, fds);
+	check_rss(&b, rss);
 	logind_bus_stop(&b);
 }
 
@@ -217,6 +221,21 @@ TEST_TIMEOUT(second_stub_is_refused, 60) {
 	logind_bus_stop(&b);
 }
 
+/* Killed, it leaves a socket behind; the next one takes its place. */
+TEST_TIMEOUT(next_stub_after_a_kill, 60) {
+	struct logind_bus b;
+	int status;
+	logind_bus_start(&b);
+	logind_bus_start_stub(&b);
+	check_int(kill(b.service, SIGKILL), ==, 0);
+	check_int(waitpid(b.service, &status, 0), ==, b.service);
+	(void)close(b.control);
+	check_int(access(b.seatd_socket, F_OK), ==, 0);
+	logind_bus_start_stub(&b);
+	check_serves(&b);
+	logind_bus_stop(&b);
+}
+
 /* Without its bus a stub is of no use: it ends, and says so by its status. */
 TEST_TIMEOUT(bus_that_ends, 60) {
 	struct logind_bus b;
@@ -228,6 +247,7 @@ TEST_TIMEOUT(bus_that_ends, 60) {
 	check_int(waitpid(b.service, &status, 0), ==, b.service);
 	check(WIFEXITED(status));
 	check_int(WEXITSTATUS(status), ==, 1);
+	(void)close(b.control);
 	char path[96];
 	(void)snprintf(path, sizeof(path), "%s/bus", b.dir);
 	(void)unlink(path);

@@ -19,23 +19,27 @@ struct held {
 	bool lease;
 };
 
-static void send_reply(int fd, uint8_t command, const struct lease_ext_reply *m, int lease_fd) {
-	uint8_t buf[LEASE_REQUEST_SIZE + LEASE_EXT_REPLY_SIZE];
+static void send_with_fd(int fd, uint8_t *buf, size_t size, int lease_fd) {
 	union {
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = {.header = {.cmsg_level = SOL_SOCKET,
 			     .cmsg_type = SCM_RIGHTS,
 			     .cmsg_len = CMSG_LEN(sizeof(int))}};
-	struct iovec iov = {buf, sizeof(buf)};
+	struct iovec iov = {buf, size};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	check_int(lease_encode_ext_reply(buf, sizeof(buf), command, m), ==, sizeof(buf));
 	if (lease_fd >= 0) {
 		memcpy(CMSG_DATA(&control.header), &lease_fd, sizeof(int));
 		msg.msg_control = control.space;
 		msg.msg_controllen = sizeof(control.space);
 	}
 	(void)sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+static void send_reply(int fd, uint8_t command, const struct lease_ext_reply *m, int lease_fd) {
+	uint8_t buf[LEASE_REQUEST_SIZE + LEASE_EXT_REPLY_SIZE];
+	check_int(lease_encode_ext_reply(buf, sizeof(buf), command, m), ==, sizeof(buf));
+	send_with_fd(fd, buf, sizeof(buf), lease_fd);
 }
 
 static void refuse(int fd, uint8_t command, enum lease_code code, const char *text) {
@@ -58,6 +62,18 @@ static struct lease_ext_reply describe(const struct fake_manager *f) {
 	(void)snprintf(m.connector, sizeof(m.connector), "Virtual-%u", m.scanout + 1);
 	(void)snprintf(m.exporter, sizeof(m.exporter), "10.0.2.2:15937");
 	return m;
+}
+
+/* As managers of old answer; `lease_fd` -1: that they do not know what that is. */
+static bool answer_plain(int fd, int lease_fd) {
+	uint8_t buf[LEASE_RESPONSE_SIZE];
+	struct lease_response m = {.status = LEASE_STATUS_ERROR, .text = "unknown command"};
+	if (lease_fd >= 0) {
+		m = (struct lease_response){.scanout = 9, .text = "Virtual-10"};
+	}
+	check_int(lease_encode_response(buf, sizeof(buf), &m), ==, sizeof(buf));
+	send_with_fd(fd, buf, sizeof(buf), lease_fd);
+	return lease_fd >= 0;
 }
 
 /* Whether the connection goes on, with a lease. */
@@ -98,6 +114,15 @@ static bool serve(struct fake_manager *f, int fd) {
 		return false;
 	}
 	(void)lease_decode_request(buf, LEASE_REQUEST_SIZE, &request);
+	if (f->old) {
+		int null = request.command == LEASE_CMD_LEASE
+			? open("/dev/null", O_RDWR | O_CLOEXEC)
+			: -1;
+		f->n_acquired += null >= 0;
+		bool granted = answer_plain(fd, null);
+		(void)close_fd(null);
+		return granted;
+	}
 	check(lease_is_extended(&request, &size));
 	check_int(size, <=, LEASE_EXT_REQUEST_MAX);
 	check_int(recv(fd, buf, size, MSG_WAITALL), ==, size);

@@ -18,6 +18,7 @@ struct fake_manager {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	bool silent;         /* answers nothing */
+	bool old;            /* knows sizes and nothing else */
 	bool refuses;        /* LEASE */
 	bool forgets;        /* RECLAIM: there is no such lease */
 	bool drops;          /* all connections, once */

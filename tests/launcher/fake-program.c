@@ -145,6 +145,8 @@ static void handle_term(int signal) {
 
 int main(int argc, char *argv[]) {
 	name = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
+	/* First of all: who reads that it has started may end it. */
+	(void)signal(SIGTERM, does("stubborn") ? SIG_IGN : handle_term);
 	say("start %d", (int)getpid());
 	say_fds();
 	const char *how = does("exit");
@@ -156,7 +158,6 @@ int main(int argc, char *argv[]) {
 	if (does("orphan") && fork() == 0) {
 		leave_orphan();
 	}
-	(void)signal(SIGTERM, does("stubborn") ? SIG_IGN : handle_term);
 	const char *display = value_of(argc, argv, "--wayland-display=");
 	display = display ? display : value_of(argc, argv, "--socket=");
 	bool mute = does("mute") != NULL;

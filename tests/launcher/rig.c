@@ -21,7 +21,7 @@
 #define PATH_LEN 256u
 
 static const char *const programs[] = {"weston", "mutter", "gnome-shell", "pipewire", "wireplumber",
-	"desktop-bridge", "client", "logind-stub"};
+	"pipewire-pulse", "desktop-bridge", "client", "logind-stub"};
 
 static const char *in_dir(const struct rig *r, const char *name, char ret[PATH_LEN]) {
 	(void)snprintf(ret, PATH_LEN, "%s/%s", r->dir, name);
@@ -65,6 +65,7 @@ void rig_init(struct rig *r) {
 		(void)snprintf(path, sizeof(path), "%s/bin/%s", r->dir, programs[i]);
 		check(symlink(getenv("HELIX_FAKE_PROGRAM"), path) == 0);
 	}
+	check(access(getenv("HELIX_FAKE_PROGRAM"), X_OK) == 0);
 	fake_manager_start(&r->manager, in_dir(r, "drm.sock", path));
 }
 
@@ -84,9 +85,10 @@ void rig_finish(struct rig *r) {
 
 static _Noreturn void become_launcher(const struct rig *r, const char *const args[]) {
 	const char *program = getenv("HELIX_LAUNCHER");
-	const char *argv[ARGS_MAX] = {program, "--card=/dev/null", "--log-level=debug"};
+	const char *argv[ARGS_MAX] = {"unshare", "--pid", "--fork", "--mount-proc", "--kill-child",
+		program, "--card=/dev/null", "--log-level=debug"};
 	char udev[PATH_LEN], path[PATH_LEN], search[PATH_LEN + 32];
-	size_t n = 3;
+	size_t n = 8, first = r->as_init ? 0 : 5;
 	(void)snprintf(udev, sizeof(udev), "--udev-dir=%s/udev", r->dir);
 	argv[n++] = udev;
 	for (size_t i = 0; args[i] && n < ARGS_MAX - 1; i++) {
@@ -94,7 +96,7 @@ static _Noreturn void become_launcher(const struct rig *r, const char *const arg
 	}
 	/* One that it must not hand on, like what engines of containers leave open. */
 	(void)fcntl(STDERR_FILENO, F_DUPFD, 40);
-	int output = open(r->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int output = open(r->output, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	(void)dup2(output, STDOUT_FILENO);
 	(void)dup2(output, STDERR_FILENO);
 	(void)snprintf(search, sizeof(search), "%s:/usr/bin:/bin", in_dir(r, "bin", path));
@@ -110,11 +112,13 @@ static _Noreturn void become_launcher(const struct rig *r, const char *const arg
 	if (leaks) {
 		(void)setenv("ASAN_OPTIONS", leaks, 1);
 	}
-	(void)execv(program, (char *const *)argv);
+	(void)execvp(argv[first], (char *const *)argv + first);
 	_exit(127);
 }
 
 void rig_start(struct rig *r, const char *const args[]) {
+	/* What the one before said is not this one's. */
+	(void)unlink(r->output);
 	r->launcher = fork();
 	check(r->launcher >= 0);
 	if (r->launcher == 0) {
@@ -148,8 +152,19 @@ int rig_wait(struct rig *r, unsigned ms) {
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* The only child of unshare(1), which does not pass signals on. */
+static pid_t init_of(pid_t pid) {
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	char *text = read_text(path);
+	long child = strtol(text, NULL, 10);
+	free(text);
+	return (pid_t)child;
+}
+
 void rig_signal(struct rig *r, int signal) {
-	check(r->launcher > 0 && kill(r->launcher, signal) == 0);
+	pid_t pid = r->as_init ? init_of(r->launcher) : r->launcher;
+	check(pid > 0 && kill(pid, signal) == 0);
 }
 
 void rig_does(struct rig *r, const char *program, const char *what) {
@@ -212,10 +227,20 @@ unsigned rig_number(const struct rig *r, const char *line) {
 	return scan(r, line, &first, last) > 0 ? (unsigned)strtoul(last, NULL, 10) : 0;
 }
 
+/* Nothing more will come of it. */
+static bool is_over(const struct rig *r, uint64_t deadline) {
+	siginfo_t info = {0};
+	return now_ns() > deadline ||
+		(r->launcher > 0 &&
+			waitid(P_PID, (id_t)r->launcher, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+			info.si_pid == r->launcher);
+}
+
 void rig_await(const struct rig *r, const char *line, unsigned count) {
 	uint64_t deadline = now_ns() + AWAIT_S * NSEC_PER_SEC;
-	while (rig_count(r, line) < count) {
-		if (now_ns() > deadline) {
+	for (bool over; rig_count(r, line) < count;) {
+		over = is_over(r, deadline);
+		if (over && rig_count(r, line) < count) {
 			char text[PATH_LEN];
 			(void)snprintf(text, sizeof(text), "no %u times '%s'", count, line);
 			rig_fail(r, text);
@@ -233,8 +258,9 @@ bool rig_said(const struct rig *r, const char *text) {
 
 void rig_await_said(const struct rig *r, const char *text) {
 	uint64_t deadline = now_ns() + AWAIT_S * NSEC_PER_SEC;
-	while (!rig_said(r, text)) {
-		if (now_ns() > deadline) {
+	for (bool over; !rig_said(r, text);) {
+		over = is_over(r, deadline);
+		if (over && !rig_said(r, text)) {
 			rig_fail(r, text);
 		}
 		(void)poll(NULL, 0, 10);

@@ -15,6 +15,7 @@ struct rig {
 	char dir[40], runtime[64], log[64], output[64];
 	struct fake_manager manager;
 	pid_t launcher; /* 0: none */
+	bool as_init;   /* it is to be process 1, of a namespace of its own */
 };
 
 void rig_init(struct rig *r);

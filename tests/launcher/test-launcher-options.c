@@ -7,12 +7,15 @@
 static struct launcher_config config;
 
 static enum options_result parse(const char *const args[]) {
-	char *argv[32] = {(char *)"launcher"};
+	/* The configuration refers to it. */
+	static char *argv[32];
 	int argc = 1;
+	argv[0] = (char *)"launcher";
 	while (args[argc - 1]) {
 		argv[argc] = (char *)args[argc - 1];
 		argc++;
 	}
+	argv[argc] = NULL;
 	return launcher_options_parse(argc, argv, &config);
 }
 

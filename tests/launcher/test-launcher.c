@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The launcher as a whole: what it starts and when, what it says when that fails, what it leaves. */
 #include <errno.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 
 #include "rig.h"
 #include "test.h"
@@ -174,6 +179,31 @@ TEST(bridge_and_pipewire_restart_alone) {
 	rig_finish(&r);
 }
 
+TEST(without_what_is_not_needed) {
+	struct rig r;
+	rig_init(&r);
+	rig_does(&r, "client", "exit 0");
+	rig_start(&r,
+		ARGS("--compositor=weston", "--system-bus=private", "--no-pipewire", "--no-bridge",
+			"--exec=client"));
+	rig_await_said(&r, "session: process");
+	check_int(rig_count(&r, "pipewire start"), ==, 0);
+	check_int(rig_count(&r, "wireplumber start"), ==, 0);
+	check_int(rig_count(&r, "desktop-bridge start"), ==, 0);
+	/* A session that was over begins anew with the next compositor. */
+	check_int(kill((pid_t)rig_number(&r, "weston start "), SIGKILL), ==, 0);
+	rig_await(&r, "client start", 2);
+	rig_signal(&r, SIGTERM);
+	check_int(rig_wait(&r, 10000), ==, 0);
+
+	rig_remove_program(&r, "pipewire");
+	rig_remove_program(&r, "desktop-bridge");
+	rig_start(&r, ARGS("--compositor=weston", "--system-bus=private"));
+	rig_await_said(&r, "all is up");
+	check(rig_said(&r, "pipewire is missing: no sound -> install pipewire"));
+	rig_finish(&r);
+}
+
 TEST(session_program_by_policy) {
 	struct rig r;
 	rig_init(&r);
@@ -219,6 +249,38 @@ TEST(stubborn_ones_and_orphans_are_killed) {
 	check(rig_said(&r, "compositor: did not end within 300 ms: killed"));
 	check(!is_alive(orphan));
 	check(!is_alive(weston));
+	check_nothing_left(&r);
+	rig_finish(&r);
+}
+
+static bool may_unshare(void) {
+	int status = 0;
+	pid_t pid = fork();
+	if (pid == 0) {
+		_exit(unshare(CLONE_NEWPID) < 0 || unshare(CLONE_NEWNS) < 0);
+	}
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* As in a container: nobody but it takes care of orphans, and signals it ignores do nothing. */
+TEST(as_the_first_process) {
+	struct rig r;
+	if (!may_unshare()) {
+		skip("no namespaces");
+	}
+	rig_init(&r);
+	r.as_init = true;
+	rig_does(&r, "client", "orphan");
+	rig_start(&r,
+		ARGS("--compositor=weston", "--system-bus=private", "--stop-timeout=300", "--",
+			"client"));
+	rig_await(&r, "client orphan", 1);
+	rig_await_said(&r, "all is up");
+	rig_signal(&r, SIGTERM);
+	check_int(rig_wait(&r, 10000), ==, 0);
+	check_int(rig_count(&r, "client end"), ==, 1);
+	check(rig_place(&r, "weston end") < rig_place(&r, "logind-stub end"));
+	check(!rig_said(&r, "cannot be killed"));
 	check_nothing_left(&r);
 	rig_finish(&r);
 }
@@ -297,7 +359,7 @@ TEST(failures_are_named) {
 	rig_remove_program(&r, "weston");
 	rig_start(&r, ARGS("--compositor=weston", "--system-bus=private"));
 	check_int(rig_wait(&r, 10000), ==, 1);
-	check(rig_said(&r, "weston is missing: install weston in the image"));
+	check(rig_said(&r, "weston is missing -> install weston in the image"));
 	rig_finish(&r);
 }
 
@@ -349,6 +411,78 @@ TEST(resize_and_status_through_the_socket) {
 	check(strstr(answer, "\"width\":1024"));
 	check(strstr(answer, "\"state\":\"starting\""));
 	free(answer);
+	rig_signal(&r, SIGTERM);
+	check_int(rig_wait(&r, 10000), ==, 0);
+	check_nothing_left(&r);
+	rig_finish(&r);
+}
+
+static int connect_control(const struct rig *r) {
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	(void)snprintf(
+		address.sun_path, sizeof(address.sun_path), "%s/helix-launcher.sock", r->runtime);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	check(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	return fd;
+}
+
+/* Until the other end is closed. */
+static size_t read_to_end(int fd, char *ret, size_t size) {
+	size_t used = 0;
+	for (ssize_t n; (n = recv(fd, ret + used, size - used, 0)) > 0;) {
+		used += (size_t)n;
+	}
+	(void)close(fd);
+	return used;
+}
+
+TEST(clients_of_the_socket_that_misbehave) {
+	struct rig r;
+	char text[512], line[200];
+	int fds[20];
+	rig_init(&r);
+	rig_start(&r, ARGS("--compositor=weston", "--system-bus=private", "--no-bridge"));
+	rig_await_said(&r, "all is up");
+
+	/* Three requests in two pieces: three answers. */
+	int fd = connect_control(&r);
+	check_int(send(fd, "bogus\nresize 5x\nresi", 20, MSG_NOSIGNAL), ==, 20);
+	(void)poll(NULL, 0, 50);
+	check_int(send(fd, "ze 640x480\n", 11, MSG_NOSIGNAL), ==, 11);
+	(void)shutdown(fd, SHUT_WR);
+	size_t n = read_to_end(fd, text, sizeof(text) - 1);
+	text[n] = '\0';
+	check_str(text,
+		"error there are: resize WxH[@HZ], status\n"
+		"error a size is WxH or WxH@HZ\nok 640x480@60\n");
+
+	/* A line that never ends is no request. */
+	fd = connect_control(&r);
+	memset(line, 'x', sizeof(line));
+	check_int(send(fd, line, sizeof(line), MSG_NOSIGNAL), ==, sizeof(line));
+	check_int(read_to_end(fd, text, sizeof(text)), ==, 0);
+
+	/* One that goes before it has its answer; the next is told to wait, or has the manager's. */
+	fake_manager_set(&r.manager, &r.manager.silent, true);
+	fd = connect_control(&r);
+	check_int(send(fd, "resize 800x600\n", 15, MSG_NOSIGNAL), ==, 15);
+	(void)poll(NULL, 0, 100);
+	(void)close(fd);
+	char *answer = rig_ask(&r, "resize 801x600\n");
+	check_str(answer, "error a resize is under way\n");
+	free(answer);
+	fake_manager_set(&r.manager, &r.manager.silent, false);
+
+	/* Too many at once: those beyond are closed, the others are served. */
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = connect_control(&r);
+	}
+	check_int(send(fds[0], "status\n", 7, MSG_NOSIGNAL), ==, 7);
+	check(recv(fds[0], text, sizeof(text), 0) > 10);
+	check_int(recv(fds[ARRAY_SIZE(fds) - 1], text, sizeof(text), 0), ==, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
+		(void)close(fds[i]);
+	}
 	rig_signal(&r, SIGTERM);
 	check_int(rig_wait(&r, 10000), ==, 0);
 	check_nothing_left(&r);

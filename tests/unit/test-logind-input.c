@@ -150,6 +150,7 @@ TEST(files_tell_of_them) {
 	check_int(st.st_mode & 0777, ==, 0600);
 	const char *entry = file_text(m.udev, "data/c13:77");
 	check(strncmp(entry, "I:", 2) == 0);
+	check(strstr(entry, "\nE:HELIX_DESKTOP_INPUT=1\n") != NULL);
 	check(strstr(entry, "\nE:ID_INPUT=1\nE:ID_INPUT_KEYBOARD=1\nG:seat\nQ:seat\nV:1\n") !=
 		NULL);
 	check(strstr(file_text(m.udev, "data/c13:78"), "E:ID_INPUT_MOUSE=1\n") != NULL);

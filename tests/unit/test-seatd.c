@@ -301,12 +301,15 @@ TEST(nonsense_ends_that_client_only) {
 /* A client that reads nothing is not served either: its requests stay in its socket. */
 TEST(who_does_not_read_waits) {
 	struct logind_fixture f = {0};
-	struct seatd_request request = {.opcode = SEATD_OPEN_DEVICE, .path = "/dev/null"};
-	uint8_t buf[SEATD_REQUEST_MAX];
+	static const struct seatd_request open_it = {
+		.opcode = SEATD_OPEN_DEVICE, .path = "/dev/null"};
+	static const struct seatd_request close_it = {.opcode = SEATD_CLOSE_DEVICE, .number = 1};
+	uint8_t buf[2 * SEATD_REQUEST_MAX];
 	unsigned n_sent = 0;
 	logind_start(&f, false);
 	int fd = seatd_open(&f);
-	ssize_t n = seatd_encode_request(buf, sizeof(buf), &request);
+	ssize_t n = seatd_encode_request(buf, sizeof(buf), &open_it);
+	n += seatd_encode_request(buf + n, sizeof(buf) - (size_t)n, &close_it);
 	check_ok(fcntl(fd, F_SETFL, O_NONBLOCK));
 	/* Until the sockets of both directions are full: seen by others being served twice. */
 	for (unsigned idle = 0; idle < 2; idle++) {
@@ -320,7 +323,16 @@ TEST(who_does_not_read_waits) {
 		(void)seatd_expect(other, SEATD_PONG, NULL);
 		(void)close(other);
 	}
-	check_int(n_sent, >, 64);
+	/* And once it reads, each gets its answer, with a descriptor of its own. */
+	check_int(n_sent, >, 2 * SEATD_DEVICES_MAX);
+	check_ok(fcntl(fd, F_SETFL, 0));
+	for (unsigned i = 0; i < n_sent; i++) {
+		int lease = -1;
+		check_int(seatd_expect(fd, SEATD_DEVICE_OPENED, &lease), ==, 1);
+		check_int(fd_minor(lease), ==, CARD_MINOR);
+		(void)close(lease);
+		(void)seatd_expect(fd, SEATD_DEVICE_CLOSED, NULL);
+	}
 	(void)close(fd);
 	(void)close(seatd_open(&f));
 	logind_stop(&f);

@@ -99,7 +99,7 @@ static int accept_from_qemu(struct vm *vm, int listener) {
 	return fd;
 }
 
-static uint16_t free_port(void) {
+uint16_t vm_free_port(void) {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(address);
@@ -225,8 +225,8 @@ struct vm *vm_create(const struct vm_config *config) {
 	agent_link_init(&vm->agent);
 	vm->agent_listener = listen_unix(vm, "agent.sock");
 	vm->qmp_listener = listen_unix(vm, "qmp.sock");
-	vm->port = free_port();
-	vm->second_port = vm->config.two_gpus ? free_port() : 0;
+	vm->port = vm_free_port();
+	vm->second_port = vm->config.two_gpus ? vm_free_port() : 0;
 	(void)snprintf(vm->bus_address, sizeof(vm->bus_address), "unix:path=%s/bus.sock", vm->dir);
 	(void)snprintf(vm->address, sizeof(vm->address), "127.0.0.1:%u", vm->port);
 	vm_start_gpu(vm);

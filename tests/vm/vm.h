@@ -78,6 +78,9 @@ void vm_start_qemu(struct vm *vm);
 void vm_kill_qemu(struct vm *vm);
 void vm_wait_boot(struct vm *vm, unsigned timeout_s);
 
+/* A TCP port of 127.0.0.1 that nobody uses at the moment. */
+uint16_t vm_free_port(void);
+
 /* Runs a command of sh in the guest; returns its exit status. */
 int vm_run(struct vm *vm, unsigned timeout_s, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* As above; the test fails unless it succeeds. Returns its output, valid until the next one. */

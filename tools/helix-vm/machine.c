@@ -16,8 +16,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 #include "child.h"
@@ -31,6 +29,8 @@ LOG_MODULE("helix-vm");
 
 #define START_TIMEOUT_USEC (60 * 1000000ull) /* exporters get ready, or QEMU answers */
 #define END_TIMEOUT_USEC   (5 * 1000000ull)  /* from SIGTERM to SIGKILL */
+/* How long the VM may stand still while an exporter is replaced: then that one is given up too. */
+#define REPLACE_TIMEOUT_USEC (10 * 1000000ull)
 /* An exporter that dies this often, each time sooner than STABLE_NS, is not started again. */
 #define RESTARTS_MAX 5u
 #define STABLE_NS    (60 * NSEC_PER_SEC)
@@ -74,39 +74,6 @@ struct machine {
 
 static void quit(struct machine *m);
 
-/*
- * Sockets
- */
-static int unix_socket(const char *path, bool listening) {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		return -errno;
-	}
-	int r = listening ? bind(fd, (struct sockaddr *)&address, sizeof(address))
-			  : connect(fd, (struct sockaddr *)&address, sizeof(address));
-	if (r == 0 && listening) {
-		r = listen(fd, 1);
-	}
-	if (r < 0) {
-		r = -errno;
-		(void)close_fd(fd);
-		return r;
-	}
-	return fd;
-}
-
-static int make_listener(const struct machine *m, const char *name, unsigned gpu) {
-	char path[108];
-	plan_socket_path(m->plan, name, gpu, path);
-	int fd = unix_socket(path, true);
-	if (fd < 0) {
-		log_err_errno(fd, "%s", path);
-	}
-	return fd;
-}
-
 /* And the bus that they are on. */
 static void signal_exporters(const struct machine *m, int signal) {
 	for (unsigned i = 0; i < m->plan->options->gpus; i++) {
@@ -145,6 +112,13 @@ static int handle_deadline(sd_event_source *source, uint64_t usec, void *data) {
 		signal_exporters(m, SIGKILL);
 		break;
 	case PHASE_RUNNING:
+		for (unsigned i = 0; i < m->plan->options->gpus; i++) {
+			if (!m->gpus[i].ready) {
+				log_err("the exporter of GPU %u does not get ready", i);
+				child_signal(&m->gpus[i].exporter, SIGKILL);
+			}
+		}
+		break;
 	case PHASE_KILL:
 		break;
 	}
@@ -200,6 +174,9 @@ static void handle_continued(const char *error, void *data) {
 		log_err("cont: %s", error);
 	} else {
 		m->stopped = false;
+		if (m->phase == PHASE_RUNNING) {
+			set_phase(m, PHASE_RUNNING, 0);
+		}
 		log_info("the VM goes on; what draws in it must start anew");
 	}
 }
@@ -268,12 +245,10 @@ static void handle_qemu_ended(int status, void *data) {
 static int start_exporter(struct gpu *g) {
 	struct machine *m = g->machine;
 	struct args args = {0};
-	char path[108], notify[108];
-	plan_socket_path(m->plan, GPU_SOCKET, g->index, path);
+	char notify[108];
 	plan_socket_path(m->plan, NOTIFY_SOCKET, 0, notify);
-	CLEANUP_CLOSE int fd = unix_socket(path, false);
+	CLEANUP_CLOSE int fd = runtime_dir_connect(m->plan, GPU_SOCKET, g->index);
 	if (fd < 0) {
-		log_warn_errno(fd, "%s", path);
 		return fd;
 	}
 	plan_exporter_command(m->plan, g->index, true, &args);
@@ -334,6 +309,9 @@ static void handle_stopped(const char *error, void *data) {
 		log_warn("stop: %s", error);
 	}
 	m->stopped = true;
+	if (m->phase == PHASE_RUNNING) {
+		set_phase(m, PHASE_RUNNING, REPLACE_TIMEOUT_USEC);
+	}
 	for (unsigned i = 0; i < m->plan->options->gpus && m->phase == PHASE_RUNNING; i++) {
 		struct gpu *g = &m->gpus[i];
 		if (g->exporter.pid == 0 && start_exporter(g) < 0) {
@@ -380,12 +358,11 @@ static void handle_exporter_ended(int status, void *data) {
 	struct machine *m = g->machine;
 	g->ready = false;
 	switch (m->phase) {
+	case PHASE_EXPORTERS:
 	case PHASE_QEMU:
-		if (status == 0) {
+		if (m->phase == PHASE_QEMU && status == 0) {
 			break; /* QEMU is ending, and says why itself */
 		}
-		/* fall through */
-	case PHASE_EXPORTERS:
 		log_err("the exporter of GPU %u ended, with status %d, before the VM ran", g->index,
 			status);
 		m->status = EXIT_FAILURE;
@@ -455,7 +432,7 @@ static int start_qemu(struct machine *m) {
 	struct args args = {0};
 	char path[108];
 	int fds[GPUS_MAX + 1];
-	CLEANUP_CLOSE int control = make_listener(m, CONTROL_SOCKET, 0);
+	CLEANUP_CLOSE int control = runtime_dir_listen(m->plan, CONTROL_SOCKET, 0);
 	if (control < 0) {
 		return control;
 	}
@@ -543,7 +520,7 @@ static int start(struct machine *m) {
 	}
 	set_phase(m, PHASE_EXPORTERS, START_TIMEOUT_USEC);
 	for (unsigned i = 0; r >= 0 && i < m->plan->options->gpus; i++) {
-		m->gpu_listeners[i] = r = make_listener(m, GPU_SOCKET, i);
+		m->gpu_listeners[i] = r = runtime_dir_listen(m->plan, GPU_SOCKET, i);
 	}
 	if (r >= 0) {
 		r = plan_has_bus(m->plan) ? start_bus(m) : start_exporters(m);

@@ -28,27 +28,24 @@ LOG_MODULE("helix-vm");
 /*
  * Files
  */
+/* The file that was named, else the image's, if it has one or must have one. */
 static int find_file(
 	const char *given, const char *image, const char *name, bool needed, char ret[PATH_MAX]) {
-	int n = given ? snprintf(ret, PATH_MAX, "%s", given)
-		      : snprintf(ret, PATH_MAX, "%s/%s", image ? image : "", name);
+	ret[0] = '\0';
 	if (!given && !image) {
+		return 0;
+	}
+	int n = given ? snprintf(ret, PATH_MAX, "%s", given)
+		      : snprintf(ret, PATH_MAX, "%s/%s", image, name);
+	int r = n >= PATH_MAX ? -ENAMETOOLONG : access(ret, R_OK) < 0 ? -errno : 0;
+	if (r == -ENOENT && !given && !needed) {
 		ret[0] = '\0';
 		return 0;
 	}
-	if (n < 0 || n >= PATH_MAX) {
-		return -ENAMETOOLONG;
-	}
-	if (access(ret, R_OK) < 0) {
-		int r = -errno;
-		if (r == -ENOENT && !given && !needed) {
-			ret[0] = '\0';
-			return 0;
-		}
+	if (r < 0) {
 		log_err_errno(r, "%s", ret);
-		return r;
 	}
-	return 0;
+	return r;
 }
 
 /* The first bytes of a qcow2 image are "QFI" and 0xfb (QEMU docs/interop/qcow2). */

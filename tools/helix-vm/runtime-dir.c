@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "log.h"
 #include "runtime-dir.h"
@@ -92,4 +94,32 @@ void runtime_dir_finish(struct runtime_dir *d) {
 		(void)rmdir(d->plan->dir);
 	}
 	d->lock_fd = close_fd(d->lock_fd);
+}
+
+static int make_socket(const struct plan *plan, const char *name, unsigned gpu, int flags,
+	int (*use)(int fd, const struct sockaddr *address, socklen_t size)) {
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	plan_socket_path(plan, name, gpu, address.sun_path);
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	if (fd < 0 || use(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		int r = -errno;
+		log_err_errno(r, "%s", address.sun_path);
+		return r;
+	}
+	return take_fd(&fd);
+}
+
+int runtime_dir_listen(const struct plan *plan, const char *name, unsigned gpu) {
+	int fd = make_socket(plan, name, gpu, 0, bind);
+	if (fd >= 0 && listen(fd, 1) < 0) {
+		int r = -errno;
+		(void)close_fd(fd);
+		return r;
+	}
+	return fd;
+}
+
+int runtime_dir_connect(const struct plan *plan, const char *name, unsigned gpu) {
+	/* A QEMU that hangs accepts nobody: that must not make us hang. */
+	return make_socket(plan, name, gpu, SOCK_NONBLOCK, connect);
 }

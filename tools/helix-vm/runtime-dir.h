@@ -23,4 +23,11 @@ int runtime_dir_init(struct runtime_dir *d, const struct plan *plan);
 /* Removes all that belongs to the VM. */
 void runtime_dir_finish(struct runtime_dir *d);
 
+/*
+ * A stream socket of this name in it (see plan_socket_path()): one that listens, or a connection, which
+ * does not wait for the other end. Says what is wrong; -errno.
+ */
+int runtime_dir_listen(const struct plan *plan, const char *name, unsigned gpu);
+int runtime_dir_connect(const struct plan *plan, const char *name, unsigned gpu);
+
 #endif

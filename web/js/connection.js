@@ -81,6 +81,7 @@ export class Connection {
 	#framesSince = 0; // frames came since then, and none was painted; 0: none came
 	#sawFrame = false;
 	#sawError = false;
+	#rescued = false; // a keyframe was asked for on that account
 	#keyframeAsked = -Infinity;
 
 	clock = new ClockEstimate();
@@ -157,6 +158,7 @@ export class Connection {
 		this.#attempts = 0;
 		this.#userRetry = false;
 		this.#framesSince = 0;
+		this.#rescued = false;
 		if (this.#socket && this.#state.name !== 'live') {
 			this.#setState({ name: 'live' });
 		}
@@ -214,7 +216,7 @@ export class Connection {
 		this.#attempts++;
 		this.#since = this.#heard = this.#env.now();
 		this.#framesSince = 0;
-		this.#sawFrame = this.#sawError = false;
+		this.#sawFrame = this.#sawError = this.#rescued = false;
 		this.#handlers.reset();
 		this.#setState({ name: 'connecting', attempt: this.#attempts });
 		const socket = new this.#env.WebSocket(this.#url);
@@ -297,7 +299,7 @@ export class Connection {
 		if (why) {
 			this.#setState({ name: 'ended', reason: why });
 		} else {
-			this.#retry({ retry: true });
+			this.#retry({});
 		}
 	}
 
@@ -339,7 +341,7 @@ export class Connection {
 
 	#giveUp() {
 		this.#drop();
-		this.#retry({ retry: true });
+		this.#retry({ soon: true });
 	}
 
 	#watch() {
@@ -359,7 +361,8 @@ export class Connection {
 			this.#giveUp();
 		} else if (now - this.#heard >= STALL_MS && name !== 'stalled') {
 			this.#setState({ name: 'stalled' });
-		} else if (unpainted >= UNPAINTED_MS) {
+		} else if (unpainted >= UNPAINTED_MS && !this.#rescued) {
+			this.#rescued = true;
 			this.#handlers.reset();
 			this.askKeyframe();
 		}

@@ -84,6 +84,9 @@ export class Keyboard {
 		if (!e.repeat) { // the desktop repeats by itself
 			this.#held.add(e.code);
 			this.#send(e.code, true, modifiersOf(e));
+			if ((e.ctrlKey || e.metaKey) && (e.code === 'KeyC' || e.code === 'KeyX')) {
+				this.#handlers.afterCopy();
+			}
 		}
 	}
 
@@ -95,9 +98,6 @@ export class Keyboard {
 		this.#send(e.code, false, modifiersOf(e));
 		if (e.code === 'MetaLeft' || e.code === 'MetaRight') {
 			this.releaseAll(); // macOS tells of no release while it is held
-		}
-		if ((e.ctrlKey || e.metaKey) && (e.code === 'KeyC' || e.code === 'KeyX')) {
-			this.#handlers.afterCopy();
 		}
 	}
 }

@@ -89,6 +89,9 @@ const namedKeysyms = new Map(Object.entries({
 	End: 0xff57,
 	Insert: 0xff63,
 }));
+for (let n = 1; n <= 12; n++) {
+	namedKeysyms.set(`F${n}`, 0xffbd + n);
+}
 
 /** X11 keysym of a character, or of a KeyboardEvent.key such as 'Enter'; 0 if there is none. */
 export function keysymOf(key) {

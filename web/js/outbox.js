@@ -19,6 +19,8 @@ export class Outbox {
 	#timer = 0;
 	#now;
 
+	/** False: this viewer may only look, and nothing is sent. */
+	enabled = true;
 	/** Called at each input of the user, with the time. */
 	onInput = () => {};
 
@@ -30,6 +32,9 @@ export class Outbox {
 
 	/** A message that must arrive, after all motion before it. */
 	send(message) {
+		if (!this.enabled) {
+			return;
+		}
 		this.onInput(this.#now());
 		if (this.#barriers > 0) {
 			this.#queue.push(message);
@@ -79,6 +84,9 @@ export class Outbox {
 	}
 
 	#motion() {
+		if (!this.enabled) {
+			return;
+		}
 		this.onInput(this.#now());
 		if (this.#timer) {
 			return;

@@ -5,7 +5,9 @@
 #include "util.h"
 
 #define EVDEV_OFFSET 8u /* of XKB's key codes */
-#define LEVELS       4u /* plain, shift, AltGr, both: so in nearly all layouts */
+/* Keys beyond it are rare ones that no keyboard has, and that X11's clients cannot see. */
+#define KEY_XKB_MAX 255u
+#define LEVELS      4u /* plain, shift, AltGr, both: so in nearly all layouts */
 
 struct keysyms {
 	struct xkb_context *context;
@@ -48,11 +50,11 @@ static bool types(
 }
 
 int keysyms_find(const struct keysyms *k, uint32_t keysym, struct keysym_key *ret) {
-	xkb_keycode_t max = xkb_keymap_max_keycode(k->keymap);
+	xkb_keycode_t max = MIN(xkb_keymap_max_keycode(k->keymap), KEY_XKB_MAX);
 	/* The fewest modifiers first. */
 	for (xkb_level_index_t level = 0; level < LEVELS; level++) {
 		for (xkb_keycode_t key = xkb_keymap_min_keycode(k->keymap); key <= max; key++) {
-			if (key > EVDEV_OFFSET && key - EVDEV_OFFSET <= UINT16_MAX &&
+			if (key > EVDEV_OFFSET &&
 				level < xkb_keymap_num_levels_for_key(k->keymap, key, 0) &&
 				types(k->keymap, key, level, keysym)) {
 				*ret = (struct keysym_key){

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Viewers that do not keep up: what they get, and that nobody else notices. */
+#include <stdlib.h>
+
+#include "proto/ws-messages.h"
+#include "rig.h"
+#include "test.h"
+#include "util.h"
+
+/* Frames of `w` in a span. */
+static unsigned count_frames(struct watch *w, unsigned ms) {
+	uint64_t begin = now_ns(), before = w->frames;
+	while (now_ns() - begin < ms * NSEC_PER_MSEC) {
+		(void)watch_frame(w, 1000);
+	}
+	return (unsigned)(w->frames - before);
+}
+
+/*
+ * A film for two, of whom one stops reading. The other one's frames go on; the first is told where it
+ * has a gap: when it reads again, all that comes decodes.
+ */
+TEST_TIMEOUT(one_stops_reading, 120) {
+	struct rig r;
+	struct watch good, bad;
+	rig_start(&r, SHOW_FILM, NULL);
+	watch_open(&good, &r, NULL);
+	check(watch_frame(&good, 10000));
+	unsigned alone = count_frames(&good, 2000);
+	bad = (struct watch){.decoder = decode_create()};
+	check(ws_open_small(&bad.ws, r.port, "/ws/stream", 4096));
+	ws_send_init(&bad.ws, NULL);
+	check(watch_frame(&bad, 10000));
+	unsigned beside = count_frames(&good, 4000);
+	(void)printf("# alone %u frames in 2 s, beside a stopped one %u in 4 s\n", alone, beside);
+	check_int(beside, >=, alone * 3 / 2);
+	check_int(rig_metric(&r, "viewer_stalls_total"), >=, 1);
+	/* Now it reads again. */
+	uint64_t keyframes = bad.keyframes;
+	uint64_t until = now_ns() + 20 * NSEC_PER_SEC;
+	while (now_ns() < until && bad.keyframes == keyframes) {
+		check(watch_frame(&bad, 10000));
+		(void)count_frames(&good, 10);
+	}
+	check_int(bad.keyframes, >, keyframes);
+	watch_close(&good);
+	watch_close(&bad);
+	rig_stop(&r);
+}
+
+/* It takes nothing at all for 10 s: closed, and gone. */
+TEST_TIMEOUT(a_stuck_one_is_closed, 120) {
+	struct rig r;
+	struct watch bad;
+	rig_start(&r, SHOW_FILM, NULL);
+	bad = (struct watch){.decoder = decode_create()};
+	check(ws_open_small(&bad.ws, r.port, "/ws/stream", 4096));
+	ws_send_init(&bad.ws, NULL);
+	check(watch_frame(&bad, 10000));
+	uint64_t begin = now_ns();
+	while (rig_metric(&r, "viewers") > 0) {
+		check_int(now_ns() - begin, <, 40 * NSEC_PER_SEC);
+		sleep_ms(250);
+	}
+	(void)printf("# closed after %d s\n", (int)((now_ns() - begin) / NSEC_PER_SEC));
+	check_int(now_ns() - begin, >, 8 * NSEC_PER_SEC);
+	check_int(rig_metric(&r, "viewers_closed_slow_total"), ==, 1);
+	watch_close(&bad);
+	rig_stop(&r);
+}
+
+/* It reads, but answers no pings. */
+TEST_TIMEOUT(a_mute_one_is_closed, 120) {
+	struct rig r;
+	struct watch w;
+	rig_start(&r, SHOW_STILL, NULL);
+	watch_open(&w, &r, NULL);
+	w.ws.mute = true;
+	uint64_t begin = now_ns();
+	check_int(ws_expect_close(&w.ws, 60000), ==, 1008);
+	check_int(now_ns() - begin, >, 25 * NSEC_PER_SEC);
+	watch_close(&w);
+	rig_stop(&r);
+}
+
+/* Reads at most so many bytes a second, and gives what it got to `w`. */
+static void read_slowly(struct watch *w, unsigned bytes_per_s, unsigned ms) {
+	uint64_t begin = now_ns();
+	while (now_ns() - begin < ms * NSEC_PER_MSEC) {
+		struct ws_message m;
+		if (ws_receive(&w->ws, &m, 20)) {
+			if (m.opcode == OP_BINARY && m.data[0] == WS_VIDEO_FRAME) {
+				watch_take(w, &m);
+			}
+			sleep_ms((unsigned)(m.size * 1000 / bytes_per_s));
+		}
+	}
+}
+
+/* One viewer on a narrow link: the stream gets as small as the link, so that frames arrive. */
+TEST_TIMEOUT(bitrate_follows_a_narrow_link, 120) {
+	struct rig r;
+	struct watch w;
+	rig_start(&r, SHOW_FILM, NULL);
+	w = (struct watch){.decoder = decode_create()};
+	check(ws_open_small(&w.ws, r.port, "/ws/stream", 8192));
+	ws_send_init(&w.ws, NULL);
+	read_slowly(&w, 100000, 8000); /* 0.8 Mbit/s */
+	double bitrate = rig_metric(&r, "bitrate_bits_per_second");
+	(void)printf("# 0.8 Mbit/s: asked for %.0f bit/s, %d frames, %d keyframes\n", bitrate,
+		(int)w.frames, (int)w.keyframes);
+	check(bitrate > 0 && bitrate < 1500000);
+	/* A second one with a good link: the stream is for the best link again. */
+	struct watch good;
+	watch_open(&good, &r, NULL);
+	check(watch_frame(&good, 10000));
+	check_int(rig_metric(&r, "bitrate_bits_per_second"), ==, 0);
+	watch_close(&good);
+	watch_close(&w);
+	rig_stop(&r);
+}

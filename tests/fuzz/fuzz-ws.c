@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every decoder of the WebSocket messages on every input, what is decoded, encoded again and decoded
+ * again must be the same; and the JSON of init, control and input lines. The first byte chooses, the
+ * rest is the message.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "init.h"
+#include "input/socket.h"
+#include "proto/ws-messages.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void expect(int ok) {
+	if (!ok) {
+		abort();
+	}
+}
+
+#define ROUND_TRIP(type, name)                                                    \
+	do {                                                                      \
+		static struct type msg, back;                                     \
+		ssize_t n = ws_decode_##name(p, len, &msg);                       \
+		expect(n == -EBADMSG || (n > 0 && (size_t)n <= len));             \
+		if (n > 0) {                                                      \
+			ssize_t m = ws_encode_##name(buf, sizeof(buf), &msg);     \
+			expect(m > 0);                                            \
+			expect(ws_decode_##name(buf, (size_t)m, &back) == m);     \
+			expect(ws_encode_##name(buf2, sizeof(buf2), &back) == m); \
+			expect(memcmp(buf, buf2, (size_t)m) == 0);                \
+		}                                                                 \
+	} while (0)
+
+static uint8_t buf[8192], buf2[8192];
+
+static void check_event(const struct ws_event *e) {
+	expect(isfinite(e->x) && isfinite(e->y) && isfinite(e->dx) && isfinite(e->dy));
+	expect(e->x >= 0 && e->x <= 1 && e->y >= 0 && e->y <= 1);
+	expect(e->slot < WS_TOUCH_SLOTS && e->code < 0x300);
+	ssize_t n = ws_encode_event(buf, sizeof(buf), e);
+	struct ws_event back;
+	expect(n == -EINVAL || (n > 0 && ws_decode_event(buf, (size_t)n, &back) == n));
+}
+
+static void decode_server_message(uint8_t which, const uint8_t *p, size_t len) {
+	struct ws_cursor_image image;
+	const uint8_t *pixels;
+	const char *text;
+	size_t n;
+	uint32_t id;
+	switch (which) {
+	case 0:
+		ROUND_TRIP(ws_video_frame, video_frame);
+		break;
+	case 1:
+		ROUND_TRIP(ws_stream_init, stream_init);
+		break;
+	case 2:
+		ROUND_TRIP(ws_pong, pong);
+		break;
+	case 3:
+		ROUND_TRIP(ws_cursor_name, cursor_name);
+		break;
+	case 4:
+		ROUND_TRIP(ws_remote_cursor, remote_cursor);
+		break;
+	case 5:
+		ROUND_TRIP(ws_remote_user, remote_user);
+		break;
+	case 6:
+		ROUND_TRIP(ws_agent_cursor, agent_cursor);
+		break;
+	case 7:
+		ROUND_TRIP(ws_remote_touch, remote_touch);
+		break;
+	case 8:
+		ROUND_TRIP(ws_frame_times, frame_times);
+		break;
+	case 9:
+		(void)ws_decode_self_id(p, len, &id);
+		if (ws_decode_stream_error(p, len, &text, &n) > 0) {
+			expect(n + WS_STREAM_ERROR_SIZE <= len);
+		}
+		break;
+	case 10:
+		if (ws_decode_cursor_image(p, len, &image, &pixels) > 0 && image.bitmap_size) {
+			expect(pixels + (size_t)image.stride * image.height <= p + len);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+static void decode_client_message(uint8_t which, const uint8_t *p, size_t len) {
+	static struct viewer_init init;
+	struct ws_event e;
+	bool enabled;
+	switch (which) {
+	case 11:
+		ROUND_TRIP(ws_ping, ping);
+		break;
+	case 12:
+		if (ws_decode_event(p, len, &e) > 0) {
+			check_event(&e);
+		}
+		break;
+	case 13:
+		if (ws_decode_input_event(p, len, &e) > 0) {
+			check_event(&e);
+		}
+		break;
+	case 14:
+		if (init_parse((const char *)p, len, &init) == 0) {
+			expect(strlen(init.user_name) < sizeof(init.user_name) && init.fps > 0);
+		}
+		(void)control_parse((const char *)p, len, &enabled);
+		break;
+	case 15:
+		if (input_line_parse((const char *)p, len, 1920, 1080, &e) == 0) {
+			check_event(&e);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+	if (size > 0) {
+		decode_server_message(data[0] % 16, data + 1, size - 1);
+		decode_client_message(data[0] % 16, data + 1, size - 1);
+	}
+	return 0;
+}
