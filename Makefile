@@ -40,7 +40,7 @@ clean:
 
 help:
 	@echo "make               build into $(BUILD)"
-	@echo "make run           a VM whose GPU is ours, three outputs, live figures; Ctrl-C ends it"
+	@echo "make run           a VM with three desktops (the first time makes its image); Ctrl-C ends it"
 	@echo "make test          all builds, tests and checks (installs what they need)"
 	@echo "make bench         measurements"
 	@echo "make fuzz          each fuzz target for FUZZ_SECONDS (60)"

@@ -26,12 +26,15 @@ build="gcc libc6-dev meson ninja-build pkg-config scdoc libsystemd-dev libx264-d
 	libjansson-dev libavcodec-dev libavutil-dev libmicrohttpd-dev libwslay-dev
 	nettle-dev libgnutls28-dev libpng-dev libturbojpeg0-dev libyuv-dev libxkbcommon-dev"
 run="cpio xz-utils debian-archive-keyring procps dbus-daemon"
+browser="nodejs chromium fonts-dejavu-core"
+# Comes with Node.js in some packagings, with which Debian's npm cannot be installed.
+command -v npm >/dev/null || browser="$browser npm"
 test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode mmdebstrap dbus-daemon
 	libxml2-utils libvirt-clients
-	libseat-dev python3-dbusmock nodejs"
+	libseat-dev python3-dbusmock $browser"
 # vm/make-vm-image.sh; all that it needs besides comes with the image.
 image="mmdebstrap cpio xz-utils debian-archive-keyring util-linux meson ninja-build"
-bench="libyuv-dev"
+bench="libyuv-dev $browser"
 fuzz="clang libclang-rt-dev"
 # Taken if this suite has it: its output differs from release to release.
 test_optional="clang-format-14"
@@ -40,6 +43,7 @@ qemu="qemu-system-x86 qemu-system-modules-opengl"
 wanted=
 optional=
 need_qemu=
+need_modules=
 for group in "${@:-build}"; do
 	case $group in
 	build) wanted="$wanted $build" ;;
@@ -50,9 +54,13 @@ for group in "${@:-build}"; do
 	test)
 		wanted="$wanted $test"
 		optional=$test_optional
+		need_modules=yes
 		;;
 	image) wanted="$wanted $image" ;;
-	bench) wanted="$wanted $bench" ;;
+	bench)
+		wanted="$wanted $bench"
+		need_modules=yes
+		;;
 	fuzz) wanted="$wanted $fuzz" ;;
 	*) die "unknown group '$group'; there are build, run, image, test, bench and fuzz" ;;
 	esac
@@ -67,12 +75,35 @@ qemu_is_good() {
 		qemu-system-x86_64 -display help 2>/dev/null | grep -qx dbus
 }
 
+# Runs quietly; what it said is shown only if it failed.
+quietly() {
+	local log
+	log=$(mktemp)
+	if ! "$@" >"$log" 2>&1; then
+		cat "$log" >&2
+		rm -f "$log"
+		return 1
+	fi
+	rm -f "$log"
+}
+
 # Those of the packages named that are not installed.
 missing() {
 	local package
 	for package in "$@"; do
 		grep -qx "$package" <<<"$installed" || echo "$package"
 	done | sort -u | tr '\n' ' '
+}
+
+# What the browser tests import, in the versions that the lock file names.
+install_modules() {
+	local dir lock=package-lock.json
+	dir=$(dirname "$0")/../tests/browser
+	if [ -n "$need_modules" ] && [ ! "$dir/node_modules/.$lock" -nt "$dir/$lock" ]; then
+		say "npm ci in tests/browser"
+		quietly npm ci --prefix "$dir" --ignore-scripts --no-audit --no-fund ||
+			die "npm ci failed in tests/browser"
+	fi
 }
 
 # The version that apt would take of $1, from suite $2 if given.
@@ -106,6 +137,7 @@ if [ -z "$packages$need_qemu" ]; then
 	extra=$(available $extra)
 fi
 if [ -z "$packages$need_qemu$extra" ]; then
+	install_modules
 	say "everything is installed"
 	exit 0
 fi
@@ -130,18 +162,6 @@ fi
 
 apt_get() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@"
-}
-
-# Runs quietly; what it said is shown only if it failed.
-quietly() {
-	local log
-	log=$(mktemp)
-	if ! "$@" >"$log" 2>&1; then
-		cat "$log" >&2
-		rm -f "$log"
-		return 1
-	fi
-	rm -f "$log"
 }
 
 # What an entry of apt's sources says of suite $1, said of suite $2, in the entry's own format.
@@ -225,4 +245,5 @@ if [ -n "$need_qemu" ]; then
 		die "apt-get install failed"
 	qemu_is_good || die "QEMU 8.2 or newer with the D-Bus display was installed, yet does not run"
 fi
+install_modules
 say "done"

@@ -66,8 +66,10 @@ build() {
 }
 
 make_guest() {
-	vm/make-test-guest.sh build/test-guest build/gcc/tests/vm/{guest-agent,fd-supervisor,lease-driver,tcp-relay} \
-		build/gcc/tools/{drm-flipper,helix-lease} build/gcc/guest/drm-manager/helix-drm-manager
+	vm/make-test-guest.sh build/test-guest \
+		build/gcc/tests/vm/{guest-agent,fd-supervisor,input-driver,lease-driver,tcp-relay} \
+		build/gcc/tools/{drm-flipper,helix-input,helix-lease} \
+		build/gcc/guest/{drm-manager/helix-drm-manager,input-manager/helix-input-manager}
 }
 
 # One more guest, with systemd in it, for what only systemd can show.

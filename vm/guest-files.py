@@ -34,7 +34,7 @@ FILES = {
         "*/bin/helix-input",
         "*/bin/helix-lease",
         "*/bin/drm-flipper",
-        "*/share/helix-scanout/web",
+        "*/share/helix-scanout/web*",
     ],
 }
 
@@ -48,6 +48,8 @@ def main():
         print("usage: guest-files.py vm|container BUILD TARGET", file=sys.stderr)
         return 2
     patterns, build, target = FILES[sys.argv[1]], os.path.realpath(sys.argv[2]), sys.argv[3]
+    # What is installed may have changed since Meson last looked.
+    subprocess.run(["ninja", "-C", build, "build.ninja"], check=True)
     wanted = {}  # where it is installed: where it is now
     for source, place in introspect(build, "--installed").items():
         if any(fnmatch.fnmatch(place, pattern) for pattern in patterns):

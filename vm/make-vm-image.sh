@@ -141,7 +141,7 @@ uri=${uri:-${HELIX_DEBIAN_MIRROR:-$(mirror)}}
 # base NAME [PACKAGES]: a tar of a minimal Debian, in the cache; its path in $tar
 base() {
 	local name=$1 include=${2-} key
-	key=$(echo "$suite $include $date $uri" | sha256sum | cut -c1-16)
+	key=$({ echo "$suite $include $date $uri" && declare -f base; } | sha256sum | cut -c1-16)
 	tar=$cache/$name-$key.tar
 	[ -z "$force" ] || rm -f "$tar"
 	[ ! -s "$tar" ] || return 0

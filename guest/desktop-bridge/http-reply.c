@@ -26,7 +26,7 @@ const char *http_path(const struct http_request *rq) {
 	return rq->path;
 }
 
-const char *http_query(const struct http_request *rq, const char *key) {
+const char *http_argument(const struct http_request *rq, const char *key) {
 	return MHD_lookup_connection_value(rq->connection, MHD_GET_ARGUMENT_KIND, key);
 }
 

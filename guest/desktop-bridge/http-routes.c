@@ -38,7 +38,7 @@ static bool is_false(const char *value) {
 
 static void handle_screenshot(struct http_request *rq, void *data) {
 	const struct bridge *b = data;
-	const char *format = http_query(rq, "format"), *quality = http_query(rq, "quality");
+	const char *format = http_argument(rq, "format"), *quality = http_argument(rq, "quality");
 	uint32_t q = QUALITY_DEFAULT;
 	if ((format && strcmp(format, "jpeg") != 0 && strcmp(format, "png") != 0) ||
 		(quality && parse_u32(quality, 1, 100, &q) < 0)) {
@@ -49,7 +49,7 @@ static void handle_screenshot(struct http_request *rq, void *data) {
 	struct still_wish wish = {
 		.format = format && strcmp(format, "png") == 0 ? PICTURE_PNG : PICTURE_JPEG,
 		.quality = q,
-		.cursor = !is_false(http_query(rq, "include_cursor")),
+		.cursor = !is_false(http_argument(rq, "include_cursor")),
 	};
 	still_request(b->still, &wish, handle_screenshot_done, rq);
 }

@@ -16,11 +16,18 @@ LOG_MODULE("http");
 #define HEAD_TIMEOUT_NS (10 * NSEC_PER_SEC)
 /* For the rest of a request and for taking the answer. */
 #define REQUEST_TIMEOUT_NS (60 * NSEC_PER_SEC)
-#define SWEEP_US           (1 * UINT64_C(1000000))
+/*
+ * Some of what follows from an event, such as the answer to a head that is too long, libmicrohttpd does
+ * only when it is run once more, and does not ask for that.
+ */
+#define RUNS     3u
+#define SWEEP_US (1 * UINT64_C(1000000))
 
 static int run(struct http_server *s) {
 	MHD_UNSIGNED_LONG_LONG ms;
-	(void)MHD_run(s->mhd);
+	for (unsigned i = 0; i < RUNS; i++) {
+		(void)MHD_run(s->mhd);
+	}
 	if (MHD_get_timeout(s->mhd, &ms) == MHD_YES) {
 		(void)sd_event_source_set_time(s->timer, now_ns() / NSEC_PER_USEC + ms * 1000);
 		(void)sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);

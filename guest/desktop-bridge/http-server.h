@@ -59,7 +59,7 @@ void http_server_get_counters(const struct http_server *s, struct http_counters 
 bool http_is_get(const struct http_request *rq);
 const char *http_path(const struct http_request *rq);
 /* NULL without. */
-const char *http_query(const struct http_request *rq, const char *key);
+const char *http_argument(const struct http_request *rq, const char *key);
 const char *http_header(const struct http_request *rq, const char *key);
 const uint8_t *http_body(const struct http_request *rq, size_t *ret_size);
 

@@ -223,7 +223,8 @@ static bool has_output(struct ws_conn *c) {
 
 static void watch(struct ws_conn *c) {
 	bool reads = !c->broken && !c->peer_gone && wslay_event_get_read_enabled(c->wslay);
-	uint32_t events = reads ? EPOLLIN : 0;
+	/* Who is not read from any more may still be seen to leave. */
+	uint32_t events = reads ? EPOLLIN : EPOLLRDHUP;
 	(void)sd_event_source_set_io_events(c->io, events | (c->blocked ? EPOLLOUT : 0));
 }
 
@@ -308,7 +309,7 @@ static int handle_io(sd_event_source *source, int fd, uint32_t revents, void *da
 	if (revents & EPOLLOUT) {
 		flush(c);
 	}
-	if (!c->dead && (revents & (EPOLLHUP | EPOLLERR))) {
+	if (!c->dead && (revents & (EPOLLHUP | EPOLLRDHUP | EPOLLERR))) {
 		end(c);
 	}
 	return 0;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <helix/hxfr.h>
 
@@ -12,6 +13,8 @@
 
 /* The host, as a guest of QEMU's user network sees it. */
 #define EXPORTER_HOST "10.0.2.2"
+
+#define KEY_CREDENTIAL "helix.manager-key"
 
 struct options {
 	struct manager_config *config;
@@ -197,6 +200,17 @@ static int read_environment(struct manager_config *c) {
 	return 0;
 }
 
+/* systemd.exec(5): what the service was given, perhaps by the VM's firmware. */
+static int read_credential(struct options *o) {
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	char path[4096];
+	if (!dir || o->config->has_key) {
+		return 0;
+	}
+	(void)snprintf(path, sizeof(path), "%s/" KEY_CREDENTIAL, dir);
+	return access(path, F_OK) == 0 ? set_key(path, o) : 0;
+}
+
 enum options_result manager_options_parse(int argc, char *argv[], struct manager_config *ret) {
 	static const struct program_spec program = {
 		.name = "helix-drm-manager",
@@ -217,6 +231,9 @@ enum options_result manager_options_parse(int argc, char *argv[], struct manager
 	struct options data = {.config = ret};
 	int index;
 	enum options_result result = options_parse(&program, argc, argv, &data, &index);
+	if (result == OPTIONS_RUN && read_credential(&data) < 0) {
+		return OPTIONS_ERROR;
+	}
 	for (unsigned i = 0; i < ret->n_exporters && ret->has_key; i++) {
 		ret->exporters[i].key = ret->key;
 	}

@@ -131,10 +131,11 @@ static int bind_socket(struct manager *m) {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const char *path = m->config.socket;
 	struct stat st;
-	if (strlen(path) >= sizeof(address.sun_path)) {
+	size_t size = strlen(path) + 1;
+	if (size > sizeof(address.sun_path)) {
 		return -ENAMETOOLONG;
 	}
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	memcpy(address.sun_path, path, size);
 	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
 		return -EEXIST;
 	}

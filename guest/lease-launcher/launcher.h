@@ -134,7 +134,9 @@ struct launcher {
 	struct report report;
 	char card[PATH_MAX];
 	struct udev_files udev;
-	int stub_control;                                       /* our end; -1: none */
+	int stub_control;       /* our end; -1: none */
+	unsigned nudges_left;   /* to make the compositor look at its outputs */
+	sd_event_source *nudge; /* the next time */
 	const char *external_system_bus, *external_session_bus; // NULL: our own
 	bool system_bus_decided;
 	bool external_pipewire;

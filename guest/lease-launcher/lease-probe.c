@@ -41,6 +41,15 @@ static void look_at_connector(int fd, uint32_t id, struct lease_facts *facts) {
 	drmModeFreeConnector(c);
 }
 
+static bool has_mode(int fd, uint32_t id) {
+	drmModeCrtc *c = drmModeGetCrtc(fd, id);
+	bool valid = c && c->mode_valid;
+	if (c) {
+		drmModeFreeCrtc(c);
+	}
+	return valid;
+}
+
 int lease_probe(int fd, struct lease_facts *ret) {
 	struct lease_facts facts = {0};
 	drmModeObjectListPtr objects = drmModeGetLease(fd);
@@ -59,6 +68,9 @@ int lease_probe(int fd, struct lease_facts *ret) {
 		facts.crtcs = (unsigned)res->count_crtcs;
 		for (int i = 0; i < res->count_connectors; i++) {
 			look_at_connector(fd, res->connectors[i], &facts);
+		}
+		for (int i = 0; i < res->count_crtcs; i++) {
+			facts.drawing = facts.drawing || has_mode(fd, res->crtcs[i]);
 		}
 		drmModeFreeResources(res);
 	}

@@ -12,6 +12,7 @@ struct lease_facts {
 	unsigned connectors, crtcs, primaries, cursors; /* number of each */
 	bool connected;                                 /* one of the connectors is */
 	unsigned width, height;                         /* its preferred mode; 0: none */
+	bool drawing;                                   /* somebody has set a mode */
 	char driver[32];
 };
 

@@ -13,6 +13,10 @@ LOG_MODULE("launcher");
 #define LEASE_FD   3 /* of the stub */
 #define CONTROL_FD 4
 
+/* How often, and how often at most, it is looked whether the compositor draws after a resize. */
+#define NUDGE_USEC 500000u
+#define NUDGES_MAX 240u
+
 static const char *stub_message(struct launcher *l, char command, int fd) {
 	union {
 		struct cmsghdr header;
@@ -98,16 +102,45 @@ static void handle_keeper(enum keeper_event event, const char *text, void *data)
 	}
 }
 
+static void nudge(struct launcher *l);
+
+static int handle_nudge(sd_event_source *source, uint64_t usec, void *data) {
+	struct launcher *l = data;
+	l->nudge = sd_event_source_disable_unref(l->nudge);
+	nudge(l);
+	return 0;
+}
+
+/*
+ * A compositor that has not set its first mode yet would not come back from this, and of that mode
+ * no event tells us.
+ */
+static void nudge(struct launcher *l) {
+	const struct step *s = &l->steps[STEP_COMPOSITOR];
+	struct lease_facts facts = {0};
+	if (l->nudges_left == 0 || !l->keeper || keeper_lease(l->keeper)->fd < 0) {
+		return;
+	}
+	l->nudges_left--;
+	(void)lease_probe(keeper_lease(l->keeper)->fd, &facts);
+	if (s->state == STEP_READY && facts.drawing) {
+		tell_stub(l, 'P', -1);
+		tell_stub(l, 'R', keeper_lease(l->keeper)->fd);
+		l->nudges_left = 0;
+		return;
+	}
+	(void)sd_event_add_time_relative(
+		l->loop, &l->nudge, CLOCK_MONOTONIC, NUDGE_USEC, NUDGE_USEC / 10, handle_nudge, l);
+}
+
 /*
  * A container without a udevd hears of no hot-plug, so a compositor that waits for one would keep
  * the old mode. To leave the session and come back makes it look at its outputs anew.
  */
 void services_resized(struct launcher *l) {
-	const struct step *s = &l->steps[STEP_COMPOSITOR];
-	if (s->state == STEP_READY && l->preset && l->preset->needs_udev) {
-		tell_stub(l, 'P', -1);
-		tell_stub(l, 'R', keeper_lease(l->keeper)->fd);
-	}
+	l->nudges_left = l->preset && l->preset->needs_udev ? NUDGES_MAX : 0;
+	l->nudge = sd_event_source_disable_unref(l->nudge);
+	nudge(l);
 }
 
 int start_lease(struct launcher *l, struct step *s) {
@@ -117,6 +150,7 @@ int start_lease(struct launcher *l, struct step *s) {
 }
 
 void lease_stopped(struct launcher *l, struct step *s) {
+	l->nudge = sd_event_source_disable_unref(l->nudge);
 	if (l->keeper) {
 		lease_files_remove(l->runtime_dir);
 		udev_files_remove(&l->udev);

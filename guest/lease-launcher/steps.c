@@ -236,10 +236,14 @@ void step_failed(struct step *s, const char *why) {
 	}
 }
 
+static unsigned start_limit_ms(const struct step *s) {
+	return s->spec->timeout_ms ? s->spec->timeout_ms : s->launcher->config.start_timeout_ms;
+}
+
 static int handle_start_timeout(sd_event_source *source, uint64_t usec, void *data) {
 	struct step *s = data;
-	log_err("%s: not up after %.1f s: %s", s->spec->name,
-		(double)(now_ns() - s->started_ns) / 1e9, describe_pending(s->pending));
+	log_err("%s: not up within %u ms: %s", s->spec->name, start_limit_ms(s),
+		describe_pending(s->pending));
 	if (s->spec->policy == POLICY_CHAIN) {
 		/* It would not be quicker the next time. */
 		steps_end(s->launcher, 1);
@@ -281,7 +285,7 @@ static void tell_to_stop(struct step *s) {
 
 static void start(struct step *s) {
 	struct launcher *l = s->launcher;
-	unsigned ms = s->spec->timeout_ms ? s->spec->timeout_ms : l->config.start_timeout_ms;
+	unsigned ms = start_limit_ms(s);
 	s->state = STEP_STARTING;
 	s->started_ns = now_ns();
 	s->ready_ns = 0;

@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "proto/ws-frame.h"
+#include "proxy-head.h"
 #include "proxy.h"
 #include "upstream.h"
 
@@ -92,8 +93,15 @@ static int flush(struct proxy *p, struct stream *to, struct buffer *b, uint64_t 
 	return 0;
 }
 
+/* While the bridge is asked, what is in there is the beginning of its answer, not ours. */
+static bool front_has_bytes(const struct proxy *p) {
+	return p->state != PROXY_ASKING && buffer_filled(&p->to_front) > 0;
+}
+
 static int flush_front(struct proxy *p) {
-	return flush(p, p->front, &p->to_front, &p->gateway->stats.bytes_to_viewers);
+	return front_has_bytes(p)
+		? flush(p, p->front, &p->to_front, &p->gateway->stats.bytes_to_viewers)
+		: 0;
 }
 
 static int flush_back(struct proxy *p) {
@@ -111,7 +119,7 @@ static void update_wants(struct proxy *p) {
 	bool more =
 		p->frames || (p->kind == PROXY_HTTP ? p->body_left > 0 : p->state == PROXY_ASKING);
 	bool in = closing || (more && !p->up.closed && room_for_reading(&p->to_back) > 0);
-	(void)stream_want(p->front, in, buffer_filled(&p->to_front) > 0);
+	(void)stream_want(p->front, in, front_has_bytes(p));
 	if (p->back) {
 		(void)stream_want(p->back, room_for_reading(&p->to_front) > 0,
 			buffer_filled(&p->to_back) > 0 || stream_unsent(p->back) > 0);
@@ -210,63 +218,39 @@ static void back_lost(struct proxy *p, int error) {
 	}
 }
 
-/* Headers of an answer that are passed on. Cookies and CORS are the gateway's own business. */
-static bool answer_header_passes(struct http_text name) {
-	static const char *const names[] = {"Content-Type", "Content-Length", "Content-Encoding",
-		"Content-Range", "Content-Disposition", "Accept-Ranges", "Cache-Control", "ETag",
-		"Last-Modified", "Transfer-Encoding", "Retry-After", "Mcp-Session-Id", "Allow"};
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (http_text_is_caseless(name, names[i])) {
-			return true;
-		}
-	}
-	return false;
-}
+_Static_assert(SCRATCH_SIZE >= PROXY_HEAD_MAX + 2 * CONN_HEAD_MAX, "see read_back()");
 
-/*
- * Replaces the head in `to_front` by what is passed on of it. A document of a bridge must not be one
- * of the gateway's, which could do whatever its reader may: it gets an origin of its own.
- */
-_Static_assert(SCRATCH_SIZE >= 4 * CONN_HEAD_MAX, "new head, and what was read with the old one");
-
+/* Replaces the head in `to_front` by what is passed on of it. */
 static int rewrite_head(struct proxy *p, const struct http_head *head, size_t head_size) {
 	char *text = (char *)p->gateway->scratch;
-	size_t size = CONN_HEAD_MAX * 2;
-	int n = snprintf(text, size,
-		"HTTP/1.1 %u %.*s\r\nConnection: close\r\n"
-		"Content-Security-Policy: default-src 'none'; sandbox\r\n"
-		"X-Content-Type-Options: nosniff\r\n",
-		head->status, (int)head->reason.n, head->reason.p);
-	for (unsigned i = 0; n > 0 && (size_t)n < size && i < head->n_headers; i++) {
-		const struct http_header *h = &head->headers[i];
-		if (answer_header_passes(h->name)) {
-			n += snprintf(text + n, size - (size_t)n, "%.*s: %.*s\r\n", (int)h->name.n,
-				h->name.p, (int)h->value.n, h->value.p);
-		}
+	size_t body = buffer_filled(&p->to_front) - head_size;
+	ssize_t n = proxy_head_answer(head, text, PROXY_HEAD_MAX);
+	if (n < 0) {
+		return (int)n;
 	}
-	if (n < 0 || (size_t)n + 2 >= size) {
-		return -EBADMSG;
-	}
-	memcpy(text + n, "\r\n", 2);
-	size_t head_out = (size_t)n + 2, body = buffer_filled(&p->to_front) - head_size;
-	memcpy(text + head_out, buffer_front(&p->to_front) + head_size, body);
-	buffer_take(&p->to_front, buffer_filled(&p->to_front));
+	memcpy(text + n, buffer_front(&p->to_front) + head_size, body);
 	p->gateway->stats.answers[head->status / 100]++;
-	return buffer_put(&p->to_front, text, head_out + body);
+	buffer_take(&p->to_front, buffer_filled(&p->to_front));
+	return buffer_put(&p->to_front, text, (size_t)n + body);
+}
+
+/* The viewer's handshake is answered. `to_front` is empty. */
+static void put_switch(struct proxy *p) {
+	char head[256];
+	int n = snprintf(head, sizeof(head),
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+		"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+		p->accept);
+	(void)buffer_put(&p->to_front, head, (size_t)n);
 }
 
 /* Both sides are WebSockets from here on. What came with the 101 is not lost. */
 static int join_frames(struct proxy *p, size_t head_size) {
 	struct gateway *g = p->gateway;
 	size_t early = buffer_filled(&p->to_front) - head_size;
-	char head[256];
 	memcpy(g->scratch, buffer_front(&p->to_front) + head_size, early);
 	buffer_take(&p->to_front, buffer_filled(&p->to_front));
-	int n = snprintf(head, sizeof(head),
-		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-		"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-		p->accept);
-	(void)buffer_put(&p->to_front, head, (size_t)n);
+	put_switch(p);
 	p->frames = true;
 	p->desktop->viewers += p->kind == PROXY_STREAM;
 	g->stats.upgrades++;
@@ -276,29 +260,36 @@ static int join_frames(struct proxy *p, size_t head_size) {
 	return written < 0 ? (int)written : 0;
 }
 
+/* The size of the answer's head, past those that only announce it; 0: not there yet; -errno. */
+static ssize_t find_answer(struct proxy *p, struct http_head *ret) {
+	for (;;) {
+		const char *text = (const char *)buffer_front(&p->to_front);
+		size_t filled = buffer_filled(&p->to_front);
+		ssize_t n = http_parse_response(text, filled, ret);
+		if (n > CONN_HEAD_MAX || (n == 0 && filled >= CONN_HEAD_MAX)) {
+			return -E2BIG;
+		}
+		if (n <= 0 || ret->status >= 200 || ret->status == 101) {
+			return n;
+		}
+		buffer_take(&p->to_front, (size_t)n);
+	}
+}
+
 /* 1: the answer's head was there, and they are joined; 0: not yet; -errno. */
 static int take_answer(struct proxy *p) {
 	struct http_head head;
-	const char *text = (const char *)buffer_front(&p->to_front);
-	ssize_t n = http_parse_response(text, buffer_filled(&p->to_front), &head);
+	struct http_text accept;
+	ssize_t n = find_answer(p, &head);
 	if (n <= 0) {
-		return n < 0 ? (int)n : buffer_filled(&p->to_front) < CONN_HEAD_MAX ? 0 : -E2BIG;
+		return (int)n;
 	}
-	if (n > CONN_HEAD_MAX) {
-		return -E2BIG;
-	}
-	int r;
-	if (head.status == 101) {
-		struct http_text accept;
-		bool good = p->kind != PROXY_HTTP &&
-			http_get(&head, "Sec-WebSocket-Accept", &accept) == 0 &&
-			http_text_is(accept, p->accept);
-		r = good ? join_frames(p, (size_t)n) : -EBADMSG;
-	} else if (head.status < 200) {
-		buffer_take(&p->to_front, (size_t)n);
-		return take_answer(p);
-	} else {
+	int r = -EBADMSG;
+	if (head.status != 101) {
 		r = rewrite_head(p, &head, (size_t)n);
+	} else if (p->kind != PROXY_HTTP && http_get(&head, "Sec-WebSocket-Accept", &accept) == 0 &&
+		http_text_is(accept, p->accept)) {
+		r = join_frames(p, (size_t)n);
 	}
 	if (r < 0) {
 		return r;
@@ -430,59 +421,21 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 	return 0;
 }
 
-/* Headers of a plain request that are passed on. */
-static bool request_header_passes(struct http_text name) {
-	static const char *const names[] = {"Accept", "Content-Type", "Content-Length", "Range",
-		"If-None-Match", "If-Modified-Since", "Last-Event-ID", "Mcp-Session-Id",
-		"Mcp-Protocol-Version"};
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (http_text_is_caseless(name, names[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static int format_request(struct proxy *p, const struct conn *c, struct http_text rest) {
-	char *text = (char *)p->to_back.data;
-	size_t size = CONN_HEAD_MAX * 2;
-	struct http_text key = {"", 0};
+	char key[WS_KEY_TEXT_SIZE];
+	struct http_text text;
 	bool frames = p->kind != PROXY_HTTP;
 	if (frames) {
-		char copy[WS_KEY_TEXT_SIZE];
-		if (http_get(&c->head, "Sec-WebSocket-Key", &key) < 0 ||
-			http_text_copy(key, copy, sizeof(copy)) < 0) {
+		if (http_get(&c->head, "Sec-WebSocket-Key", &text) < 0 ||
+			http_text_copy(text, key, sizeof(key)) < 0) {
 			return -EBADMSG;
 		}
-		ws_accept_key(copy, p->accept);
+		ws_accept_key(key, p->accept);
 	}
-	int n = snprintf(text, size,
-		"%.*s %.*s HTTP/1.%u\r\nHost: localhost:%u\r\nX-Helix-User: %s\r\n"
-		"X-Helix-Role: %s\r\n",
-		(int)c->head.method.n, c->head.method.p, (int)rest.n, rest.p, c->head.minor,
-		(unsigned)BRIDGE_PORT_DEFAULT, p->who->name, auth_role_to_string(p->who->role));
-	if (frames) {
-		n += snprintf(text + n, size - (size_t)n,
-			"Upgrade: websocket\r\nConnection: Upgrade\r\n"
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n\r\n",
-			(int)key.n, key.p);
-		buffer_add(&p->to_back, (size_t)n);
-		return 0;
-	}
-	for (unsigned i = 0; (size_t)n < size && i < c->head.n_headers; i++) {
-		const struct http_header *h = &c->head.headers[i];
-		if (request_header_passes(h->name)) {
-			n += snprintf(text + n, size - (size_t)n, "%.*s: %.*s\r\n", (int)h->name.n,
-				h->name.p, (int)h->value.n, h->value.p);
-		}
-	}
-	n += (size_t)n < size ? snprintf(text + n, size - (size_t)n, "Connection: close\r\n\r\n")
-			      : 0;
-	if ((size_t)n >= size) {
-		return -E2BIG;
-	}
-	buffer_add(&p->to_back, (size_t)n);
-	return 0;
+	ssize_t n = proxy_head_request(c, p->who, rest, frames ? key : NULL,
+		(char *)buffer_end(&p->to_back), PROXY_HEAD_MAX);
+	buffer_add(&p->to_back, n > 0 ? (size_t)n : 0);
+	return n < 0 ? (int)n : 0;
 }
 
 /* A viewer that comes again, before its old connection was noticed to be dead. */
@@ -497,13 +450,8 @@ static void supersede(struct proxy *newer) {
 		}
 		if (!p->frames) {
 			/* It can only be told as a WebSocket: so it becomes one. */
-			char head[256];
-			int n = snprintf(head, sizeof(head),
-				"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-				"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-				p->accept);
 			buffer_take(&p->to_front, buffer_filled(&p->to_front));
-			(void)buffer_put(&p->to_front, head, (size_t)n);
+			put_switch(p);
 		}
 		close_frames(p, WS_CLOSE_SUPERSEDED, "superseded");
 	}

@@ -226,7 +226,12 @@ static void take_message(struct control *c, const struct revdial_message *m) {
 		return;
 	}
 	if (gateway_may_log(c->runner->gateway)) {
-		log_warn("%s: no data connection", c->runner->desktop->name);
+		char why[REVDIAL_ERR_MAX];
+		for (size_t i = 0; i < sizeof(why); i++) {
+			bool printable = m->err[i] >= ' ' && m->err[i] < 0x7f;
+			why[i] = printable || m->err[i] == '\0' ? m->err[i] : '?';
+		}
+		log_warn("%s: no data connection: %s", c->runner->desktop->name, why);
 	}
 	struct pickup *p = pickup_find(c->runner, request);
 	if (p) {

@@ -75,7 +75,10 @@ int input_link_button(struct input_link *link, uint16_t button, bool down); /* B
 /* To 0 … INPUT_POSITION_MAX; beyond is clamped. */
 int input_link_move(struct input_link *link, int32_t x, int32_t y);
 int input_link_move_relative(struct input_link *link, int32_t dx, int32_t dy);
-/* In 1/120 of a notch; to the right and down are positive, as in browsers. */
+/*
+ * In 1/120 of a notch; to the right and down are positive, as in browsers. libinput tells nobody of
+ * less than half a notch, until more follows.
+ */
 int input_link_scroll(struct input_link *link, int32_t dx, int32_t dy);
 /* Down or moved, in 0 … INPUT_POSITION_MAX; beyond is clamped. */
 int input_link_touch(struct input_link *link, unsigned slot, bool begins, int32_t x, int32_t y);

@@ -7,6 +7,7 @@
 
 #define VERSION      "HTTP/1."
 #define VERSION_SIZE (sizeof(VERSION) - 1)
+#define STATUS_MAX   599 /* RFC 9110 section 15 */
 
 static bool is_digit(char c) {
 	return c >= '0' && c <= '9';
@@ -111,7 +112,7 @@ static int parse_status_line(struct http_text line, struct http_head *ret) {
 		ret->status = ret->status * 10 + (unsigned)(line.p[i] - '0');
 	}
 	ret->reason = (struct http_text){line.p + MIN(line.n, 4), line.n - MIN(line.n, 4)};
-	if (ret->status < 100 || !is_printable(ret->reason, true)) {
+	if (ret->status < 100 || ret->status > STATUS_MAX || !is_printable(ret->reason, true)) {
 		return -EBADMSG;
 	}
 	return parse_version(version, &ret->minor);
@@ -259,7 +260,7 @@ void http_split_target(
 	struct http_text rest = target;
 	if (cut(&rest, '?', ret_path) < 0) {
 		*ret_path = target;
-		rest = (struct http_text){target.p + target.n, 0};
+		rest = (struct http_text){"", 0};
 	}
 	*ret_query = rest;
 }

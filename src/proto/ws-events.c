@@ -19,6 +19,7 @@
 #define PIXELS_PER_STEP 10.0
 /* More in one event than any hand does; keeps sums of them far from overflow. */
 #define SCROLL_MAX 100000.0f
+#define AXIS_MAX   (AXIS_PER_PIXEL * SCROLL_MAX)
 
 #define REFERENCE 4096 /* of the positions that ws_encode_event writes */
 
@@ -187,7 +188,8 @@ static int read_scroll(struct reader *r, struct ws_event *e) {
 	e->wheel = !(flags & 1);
 	e->dx = (double)dx * pixels[mode].x / 10;
 	e->dy = -(double)dy * pixels[mode].y / 10;
-	return 0;
+	/* Pages are long: the bound is on what comes of them, too. */
+	return fabs(e->dx) <= AXIS_MAX && fabs(e->dy) <= AXIS_MAX ? 0 : -EBADMSG;
 }
 
 static ssize_t decode(const uint8_t *buf, size_t len, struct ws_event *ret,

@@ -103,12 +103,9 @@ static void start_exporter(struct rig *r, uint16_t port) {
 	r->exporter = start(r, args, r->exporter_log_path, &r->exporter_port);
 }
 
-void rig_start(struct rig *r, unsigned scanout, const char *const *options) {
-	char exporter[16], number[16];
-	const char *args[ARGS_MAX] = {getenv("HELIX_DESKTOP_BRIDGE"), "--exporter", exporter,
-		"--scanout", number, "--listen", "0", "--input", "log", "--web-root", r->dir};
+static void prepare(struct rig *r) {
 	*r = (struct rig){0};
-	if (!args[0] || !getenv("HELIX_FRAME_EXPORT")) {
+	if (!getenv("HELIX_DESKTOP_BRIDGE") || !getenv("HELIX_FRAME_EXPORT")) {
 		skip("HELIX_DESKTOP_BRIDGE and HELIX_FRAME_EXPORT do not name the programs");
 	}
 	(void)snprintf(r->dir, sizeof(r->dir), "/tmp/helix-test-XXXXXX");
@@ -117,13 +114,31 @@ void rig_start(struct rig *r, unsigned scanout, const char *const *options) {
 	(void)snprintf(
 		r->exporter_log_path, sizeof(r->exporter_log_path), "%s/exporter-log", r->dir);
 	(void)snprintf(r->out_path, sizeof(r->out_path), "%s/out", r->dir);
-	start_exporter(r, 0);
+}
+
+static void start_bridge(struct rig *r, unsigned scanout, const char *const *options) {
+	char exporter[16], number[16];
+	const char *args[ARGS_MAX] = {getenv("HELIX_DESKTOP_BRIDGE"), "--exporter", exporter,
+		"--scanout", number, "--listen", "0", "--input", "log", "--web-root", r->dir};
 	(void)snprintf(exporter, sizeof(exporter), "%u", r->exporter_port);
 	(void)snprintf(number, sizeof(number), "%u", scanout);
 	for (unsigned n = 11; options && *options && n + 1 < ARGS_MAX; n++, options++) {
 		args[n] = *options;
 	}
 	r->bridge = start(r, args, r->log_path, &r->port);
+}
+
+void rig_start(struct rig *r, unsigned scanout, const char *const *options) {
+	prepare(r);
+	start_exporter(r, 0);
+	start_bridge(r, scanout, options);
+}
+
+void rig_start_on(
+	struct rig *r, uint16_t exporter_port, unsigned scanout, const char *const *options) {
+	prepare(r);
+	r->exporter_port = exporter_port;
+	start_bridge(r, scanout, options);
 }
 
 void rig_stop_exporter(struct rig *r) {

@@ -26,6 +26,9 @@ enum {
 
 /* `options`: more of the bridge's, ends with NULL; may be NULL. */
 void rig_start(struct rig *r, unsigned scanout, const char *const *options);
+/* The bridge alone, on an exporter of the test's own. */
+void rig_start_on(
+	struct rig *r, uint16_t exporter_port, unsigned scanout, const char *const *options);
 /* SIGTERM to those that run: they must end well, so that no sanitizer complained. */
 void rig_stop(struct rig *r);
 void rig_stop_exporter(struct rig *r);

@@ -65,7 +65,7 @@ TEST(routes) {
 	rig_stop(&r);
 }
 
-TEST(bad_requests) {
+TEST_TIMEOUT(bad_requests, 180) {
 	struct rig r;
 	size_t n;
 	char *big = malloc(40000);
@@ -77,6 +77,15 @@ TEST(bad_requests) {
 	int status = http_ask(r.port, big, text, sizeof(text), &n);
 	/* 0: it was closed with bytes unread, which takes the answer away. */
 	check(status == 431 || status == 413 || status == 414 || status == 0);
+	/* With its sending side open it gets the answer, and soon. */
+	struct ws_client c = {.fd = tcp_open(r.port, 0)};
+	uint64_t begin = now_ns();
+	ws_send_raw(&c, big, strlen(big));
+	char line[13] = "";
+	check_int(recv(c.fd, line, 12, MSG_WAITALL), ==, 12);
+	check_str(line, "HTTP/1.1 431");
+	check_int(now_ns() - begin, <, 9 * NSEC_PER_SEC);
+	ws_close(&c);
 	at = snprintf(big, 40000, "GET /");
 	memset(big + at, 'a', 30000);
 	(void)snprintf(big + at + 30000, 9000, " HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -85,10 +94,6 @@ TEST(bad_requests) {
 	(void)http_ask(
 		r.port, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", text, sizeof(text), &n);
 	(void)http_ask(r.port, "GET\r\n\r\n", text, sizeof(text), &n);
-	(void)http_ask(r.port, "\r\n\r\n\r\n", text, sizeof(text), &n);
-	check_int(http_ask(r.port, "GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab",
-			  text, sizeof(text), &n),
-		!=, 200);
 	expect(&r, "/health", 200, "OK");
 	free(big);
 	rig_stop(&r);

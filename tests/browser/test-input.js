@@ -173,3 +173,140 @@ test('text is dropped, and typed without a keyboard', withBench(async (bench) =>
 	await page.click('#touch-keys [data-key="Home"]');
 	await expectEvents(desktop, ['key 29 down', 'key 102 down', 'key 102 up', 'key 29 up']);
 }));
+
+// The desktop's clipboard, as the bridge's HTTP route gives and takes it, played by the test.
+async function fakeClipboard(page, text = '') {
+	const clipboard = { text, posts: 0 };
+	await page.route('**/clipboard', async (route) => {
+		if (route.request().method() === 'POST') {
+			const content = route.request().postDataJSON();
+			assert.equal(content.type, 'text');
+			await new Promise((resolve) => setTimeout(resolve, 150));
+			clipboard.text = content.data;
+			clipboard.posts++;
+			await route.fulfill({ status: 200 });
+		} else {
+			await route.fulfill({ json: { type: 'text', data: clipboard.text } });
+		}
+	});
+	return clipboard;
+}
+
+test('pasting: the desktop has the text before it gets the key', withBench(async (bench) => {
+	const desktop = await open(bench, { permissions: ['clipboard-write'] });
+	const { page } = desktop;
+	const clipboard = await fakeClipboard(page);
+	await page.evaluate(() => navigator.clipboard.writeText('from here'));
+	desktop.forget();
+	await page.keyboard.press('Control+v');
+	await page.keyboard.press('x');
+	await until('ctrl', () => desktop.events().length === 1);
+	assert.equal(clipboard.posts, 0, 'not there yet, and neither is the key');
+	await expectEvents(desktop, ['key 29 down', 'key 47 down', 'key 47 up', 'key 29 up', 'key 45 down',
+		'key 45 up']);
+	assert.deepEqual(clipboard, { text: 'from here', posts: 1 });
+	// The same again needs no request.
+	await page.keyboard.press('Control+v');
+	await until('pasted', () => desktop.events().length === 10);
+	assert.equal(clipboard.posts, 1);
+}));
+
+test('copying: the browser gets the desktop’s text', withBench(async (bench) => {
+	const desktop = await open(bench, { permissions: ['clipboard-read', 'clipboard-write'] });
+	const { page } = desktop;
+	const clipboard = await fakeClipboard(page);
+	await page.keyboard.press('Control+c');
+	clipboard.text = 'from there: é\n🙂';
+	await until('copied', async () =>
+		(await page.evaluate(() => navigator.clipboard.readText())) === clipboard.text);
+	assert.equal(clipboard.posts, 0, 'and does not give it back');
+}));
+
+test('the clipboard panel', withBench(async (bench) => {
+	const desktop = await open(bench);
+	const { page } = desktop;
+	const clipboard = await fakeClipboard(page, 'what the desktop has');
+	await page.click('#show-clipboard');
+	await until('its text', async () =>
+		(await page.inputValue('#clipboard-text')) === 'what the desktop has');
+	desktop.forget();
+	await page.fill('#clipboard-text', 'ab');
+	assert.deepEqual(desktop.events(), [], 'what is typed in the panel stays there');
+	await page.click('#clipboard-send');
+	await until('given', () => clipboard.text === 'ab');
+	await page.click('#show-clipboard');
+	await until('its text', async () => (await page.inputValue('#clipboard-text')) === 'ab');
+	await page.click('#clipboard-type');
+	await expectEvents(desktop, ['key 30 down', 'key 30 up', 'key 48 down', 'key 48 up']);
+}));
+
+test('the desktop follows the window’s size, once it settles', withBench(async (bench) => {
+	const desktop = await open(bench);
+	const { page } = desktop;
+	const asked = [];
+	let status = 200;
+	await page.route('**/resize', async (route) => {
+		asked.push(route.request().postDataJSON());
+		await route.fulfill({ status, body: status === 200 ? '' : 'not this one' });
+	});
+	const room = () => page.evaluate(() => {
+		const { offsetWidth: width, offsetHeight: height } = document.getElementById('stage');
+		return { width: width - (width % 2), height: height - (height % 2) };
+	});
+	await page.click('#follow');
+	await until('asked', () => asked.length === 1);
+	assert.deepEqual(asked[0], await room());
+	for (let width = 900; width > 800; width -= 10) {
+		await page.setViewportSize({ width, height: 650 });
+	}
+	await until('asked again', () => asked.length >= 2);
+	await page.waitForTimeout(600);
+	assert.deepEqual(asked.at(-1), await room());
+	assert.ok(asked.length <= 4, `${asked.length} requests`);
+
+	status = 501;
+	await page.setViewportSize({ width: 1000, height: 650 });
+	await page.waitForSelector('#notice:not([hidden])');
+	assert.match(await page.textContent('#notice'), /not this one/);
+	assert.equal(await page.getAttribute('#follow', 'aria-pressed'), 'false');
+}));
+
+test('the pointer’s shape is the browser’s own cursor, in the size of the picture',
+	withBench(async (bench) => {
+		const { page } = await open(bench, { viewport: { width: 700, height: 600 } });
+		await page.selectOption('#size', 'actual');
+		const give = (name, bytes) => page.evaluate(([type, data]) => {
+			const socket = globalThis.lastSocket;
+			socket.onmessage({ data: Uint8Array.from(data).buffer });
+			return type;
+		}, [name, bytes]);
+		await page.addInitScript(() => {
+			const Real = globalThis.WebSocket;
+			globalThis.WebSocket = class extends Real {
+				constructor(...args) {
+					super(...args);
+					globalThis.lastSocket = this;
+				}
+			};
+		});
+		await page.reload();
+		await waitForState(page, 'live');
+		const { cursorImage, cursorName } = await import('./messages.js');
+		const pixels = new Uint8Array(4 * 24 * 24).fill(255);
+		await give('image', [...new Uint8Array(cursorImage(
+			{ lastMover: 0, x: 10, y: 20, hotX: 5, hotY: 7, width: 24, height: 24, pixels }))]);
+		const style = () => page.evaluate(() => document.getElementById('screen').style.cursor);
+		assert.match(await style(), /^url\("data:image\/png;base64,.*"\) 5 7, default$/);
+		await page.selectOption('#size', '2');
+		assert.match(await style(), / 10 14, default$/);
+		// Somebody else's hand: drawn where the desktop says.
+		await page.mouse.move(1, 1);
+		const drawn = await page.locator('#cursor').boundingBox();
+		const screen = await page.locator('#screen').boundingBox();
+		assert.deepEqual([drawn.x - screen.x, drawn.y - screen.y, drawn.width], [20, 40, 48]);
+		await give('name', [...new Uint8Array(cursorName({ lastMover: 0, hotX: 0, hotY: 0, name: 'none' }))]);
+		assert.equal(await style(), 'none');
+		await give('name', [...new Uint8Array(cursorName(
+			{ lastMover: 0, hotX: 0, hotY: 0, name: 'url(javascript:x)' }))]);
+		assert.equal(await style(), 'default');
+	}));

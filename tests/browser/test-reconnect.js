@@ -116,7 +116,7 @@ test('taken over (4000): no further connection until the user wants it', withBen
 	await second.goto(`${bridge.url}desktop.html`);
 	await waitForState(first, 'superseded');
 	await waitForMotion(second);
-	await first.waitForTimeout(5000);
+	await first.waitForTimeout(3000);
 	assert.equal(await stateOf(first), 'superseded');
 	assert.equal(await stateOf(second), 'live');
 	assert.equal((await first.textContent('#state-title')).trim(), 'Opened elsewhere');
@@ -166,39 +166,53 @@ test('a server that floods, lies and sends rubbish does not break the page', wit
 	assert.notEqual(await stateOf(page), 'live');
 }));
 
-// Frames per second over a second, and the newest flip-to-paint latency.
-async function quality(page) {
-	await page.waitForTimeout(4000);
-	return page.evaluate(() => {
-		const { windows } = globalThis.helix.statistics;
-		const now = performance.now();
-		return { fps: windows.painted.rate(now, 3000), latency: windows.paintLatency.percentile(0.5, now) };
-	});
+// What the bridge says of its viewers.
+async function stats(bridge) {
+	const reply = await fetch(`${bridge.url}video/stats`);
+	const [source] = (await reply.json()).sources;
+	return { received: source.frames_received, clients: source.clients };
 }
 
-test('slow and dead viewers cost the good one nothing', { timeout: 120000 }, withBench(async (bench) => {
+const paintedRate = (page) => page.evaluate(() =>
+	globalThis.helix.statistics.windows.painted.rate(performance.now(), 3000));
+
+test('slow and dead viewers cost the good one nothing', { timeout: 180000 }, withBench(async (bench) => {
 	const exporter = await bench.exporter();
-	const bridge = await bench.bridge({ exporterPort: exporter.port, scanout: 5 });
+	const bridge = await bench.bridge({ exporterPort: exporter.port, scanout: 3 });
 	const good = await bench.page();
 	await good.goto(`${bridge.url}desktop.html`);
 	await waitForState(good, 'live');
-	await quality(good); // warm up
-	const alone = await quality(good);
+	await good.waitForTimeout(4000);
+	const alone = await paintedRate(good);
 
 	const relay = bench.own(await Relay.create(bridge.port, 32000)); // 256 kbit/s
 	const slow = await bench.page();
 	await slow.goto(`${relay.url}desktop.html`, { timeout: 60000 });
 	bench.own(await deafViewer(bridge.port));
-	await until('three viewers', async () => {
-		const reply = await fetch(`${bridge.url}clients`);
-		return (await reply.json()).clients.length >= 2;
+	const before = await until('three viewers', async () => {
+		const now = await stats(bridge);
+		return now.clients.length === 3 && now;
 	});
-	const together = await quality(good);
-	console.error(`# alone ${JSON.stringify(alone)}, together ${JSON.stringify(together)}`);
-	assert.ok(together.fps > alone.fps * 0.7, 'frame rate');
-	assert.ok(together.latency < alone.latency + 100, 'latency');
+	await until('the others are slow', async () => {
+		const { clients } = await stats(bridge);
+		return clients.slice(1).every((c) => c.frames_skipped > 0);
+	}, 40000);
+	await good.waitForTimeout(3000);
+	const after = await stats(bridge);
+	const together = await paintedRate(good);
+	const [was, is] = [before, after].map((s) => s.clients.find((c) => c.client_id === 1));
+	const log = { frames: after.received - before.received, sent: is.frames_sent - was.frames_sent,
+		others: after.clients.slice(1).map((c) => c.frames_skipped), alone, together };
+	console.error(`# ${JSON.stringify(log)}`);
+	assert.equal(is.frames_skipped, 0, 'nothing was kept from it');
+	assert.equal(is.stalls, 0);
+	assert.ok(log.sent >= log.frames - 5, 'it got all that there was');
+	// The slow one's page takes its part of this machine's processors, no more.
+	assert.ok(together > alone * 0.4, 'frame rate');
 	assert.equal(await stateOf(good), 'live');
 	assert.equal(await good.evaluate(() => globalThis.helix.statistics.decodeErrors), 0);
+
+	// What the slow one gets, it can decode.
 	await waitForState(slow, 'live', 30000);
 	assert.equal(await slow.evaluate(() => globalThis.helix.statistics.decodeErrors), 0);
 }));

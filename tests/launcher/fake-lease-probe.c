@@ -25,6 +25,7 @@ int lease_probe(int fd, struct lease_facts *ret) {
 		(void)fclose(f);
 	}
 	facts.connected = connected != 0;
+	facts.drawing = true;
 	facts.width = 640;
 	facts.height = 480;
 	*ret = facts;

@@ -170,11 +170,11 @@ TEST(each_fault_of_a_lease_is_a_finding) {
 		struct lease_facts facts;
 		unsigned problems, warnings;
 	} cases[] = {
-		{{1, 1, 1, 1, true, 640, 480, ""}, 0, 0},
-		{{1, 1, 1, 0, true, 640, 480, ""}, 0, 1},
-		{{1, 1, 0, 0, true, 640, 480, ""}, 1, 0},
-		{{1, 1, 1, 1, false, 640, 480, ""}, 1, 0},
-		{{0, 0, 0, 0, false, 0, 0, ""}, 1, 0},
+		{{1, 1, 1, 1, true, 640, 480, false, ""}, 0, 0},
+		{{1, 1, 1, 0, true, 640, 480, false, ""}, 0, 1},
+		{{1, 1, 0, 0, true, 640, 480, false, ""}, 1, 0},
+		{{1, 1, 1, 1, false, 640, 480, false, ""}, 1, 0},
+		{{0, 0, 0, 0, false, 0, 0, false, ""}, 1, 0},
 	};
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct report r = {0};

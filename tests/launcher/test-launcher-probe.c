@@ -19,7 +19,7 @@
 
 static uint32_t leased[OBJECTS_MAX];
 static uint32_t n_leased;
-static bool is_lease = true, is_connected = true;
+static bool is_lease = true, is_connected = true, is_drawing;
 
 static void lease(const uint32_t *objects, uint32_t n) {
 	memcpy(leased, objects, n * sizeof(*objects));
@@ -89,11 +89,14 @@ drmModeResPtr drmModeGetResources(int fd) {
 	r->count_crtcs = has(CRTC);
 	r->connectors = calloc(1, sizeof(uint32_t));
 	r->connectors[0] = CONNECTOR;
+	r->crtcs = calloc(1, sizeof(uint32_t));
+	r->crtcs[0] = CRTC;
 	return r;
 }
 
 void drmModeFreeResources(drmModeResPtr r) {
 	free(r->connectors);
+	free(r->crtcs);
 	free(r);
 }
 
@@ -113,6 +116,17 @@ drmModeConnectorPtr drmModeGetConnectorCurrent(int fd, uint32_t id) {
 
 void drmModeFreeConnector(drmModeConnectorPtr c) {
 	free(c->modes);
+	free(c);
+}
+
+drmModeCrtcPtr drmModeGetCrtc(int fd, uint32_t id) {
+	drmModeCrtc *c = calloc(1, sizeof(*c));
+	check_int(id, ==, CRTC);
+	c->mode_valid = is_drawing;
+	return c;
+}
+
+void drmModeFreeCrtc(drmModeCrtcPtr c) {
 	free(c);
 }
 
@@ -139,6 +153,10 @@ TEST(a_whole_lease) {
 	check_int(f.width, ==, 200);
 	check_int(f.height, ==, 20);
 	check_str(f.driver, "virtio_gpu");
+	check(!f.drawing);
+	is_drawing = true;
+	check_ok(lease_probe(0, &f));
+	check(f.drawing);
 	check(lease_is_alive(0));
 }
 

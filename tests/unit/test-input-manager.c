@@ -182,6 +182,12 @@ TEST(only_some_devices) {
 	check_ok(input_link_flush(&link));
 	expect_end(link.fd);
 	input_link_close(&link);
+	/* Only the link. */
+	link = attach(&s, &set);
+	check_ok(input_link_touch_end(&link, 0));
+	check_ok(input_link_flush(&link));
+	expect_events(&set, INPUT_KEYBOARD, "3:47=0 3:47=0 3:57=-1 |");
+	input_link_close(&link);
 	wish.kinds = 8;
 	struct input_set none;
 	check_int(input_set_create(&wish, &none, NULL), ==, -EREMOTEIO);
@@ -259,10 +265,10 @@ TEST(limits) {
 	fake_devices_wait_held();
 	check_int(try_create(&s, &sets[6], error), ==, -EREMOTEIO);
 	fake_devices_go_on();
-	int r;
-	do {
+	int r = -EREMOTEIO;
+	while (r == -EREMOTEIO) {
 		r = try_create(&s, &sets[6], error);
-	} while (r == -EREMOTEIO);
+	}
 	check_ok(r);
 
 	struct input_link links[SET_LINKS_MAX + 1];
@@ -474,77 +480,89 @@ static void send_fd(int to, int fd, const uint8_t *buf, size_t size) {
 	check_int(sendmsg(to, &msg, MSG_NOSIGNAL), ==, size);
 }
 
-/* Each on a connection of its own, or on a link or an owner's that is there. */
+static void send_raw(int fd, const uint8_t *buf, ssize_t size) {
+	check_int(send(fd, buf, (size_t)size, MSG_NOSIGNAL), ==, size);
+}
+
+static void send_events(int fd, const struct input_record *record, size_t n, size_t missing) {
+	static struct input_record records[INPUT_RECORDS_MAX + 1];
+	uint8_t buf[INPUT_MESSAGE_MAX + INPUT_RECORD_SIZE];
+	for (size_t i = 0; i < n; i++) {
+		records[i] = *record;
+	}
+	send_raw(fd, buf, input_encode_events(buf, sizeof(buf), records, n) - (ssize_t)missing);
+}
+
+static const struct input_record good_record = {INPUT_POINTER, EV_REL, REL_X, 1};
+static const struct input_record bad_record = {INPUT_KEYBOARD, EV_SYN, SYN_REPORT, 0};
+
+#define RUBBISH 11u
+
+/* `buf`: a good ATTACH of `size` bytes. */
+static void send_rubbish(unsigned i, int fd, uint8_t *buf, ssize_t size) {
+	static const uint8_t noise[4096] = {0x5a, 0x5a};
+	switch (i) {
+	case 0:
+		send_raw(fd, noise, 1);
+		break;
+	case 1:
+		send_raw(fd, noise, sizeof(noise));
+		break;
+	case 2: /* half a message */
+		send_raw(fd, buf, size - 1);
+		break;
+	case 3: /* events before anything else */
+		send_events(fd, &good_record, 1, 0);
+		break;
+	case 4: /* a token that is nearly right */
+		buf[size - 1] ^= 1;
+		send_raw(fd, buf, size);
+		break;
+	case 5: /* a descriptor, with a good request */
+		send_fd(fd, fd, buf, (size_t)size);
+		break;
+	case 6: /* the good request twice */
+		send_raw(fd, buf, size);
+		send_raw(fd, buf, size);
+		break;
+	case 7:
+	case 8: /* half an event */
+	case 9: /* one too many */
+		send_raw(fd, buf, size);
+		send_events(fd, i == 7 ? &bad_record : &good_record,
+			i == 9 ? INPUT_RECORDS_MAX + 1 : 1, i == 8);
+		break;
+	default: /* nothing: its time is up */
+		break;
+	}
+}
+
+/* Perhaps an answer, then the end. */
+static void expect_end_of_talk(int fd) {
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint8_t buf[4096];
+	do {
+		check_int(poll(&p, 1, WAIT_MS), ==, 1);
+	} while (recv(fd, buf, sizeof(buf), 0) > 0);
+}
+
 TEST(rubbish_ends_who_sends_it) {
 	struct setup s;
-	uint8_t buf[4096], events[64];
+	uint8_t buf[64];
+	struct input_attach request;
 	start(&s);
 	struct input_set set = create(&s);
 	struct input_link link = attach(&s, &set);
-	const struct input_record bad = {INPUT_KEYBOARD, EV_SYN, SYN_REPORT, 0};
-	size_t n_events = (size_t)input_encode_events(events, sizeof(events), &bad, 1);
-	for (unsigned i = 0; i < 10; i++) {
-		struct input_attach request;
-		ssize_t size = 1;
-		memcpy(request.token, set.token, sizeof(request.token));
+	memcpy(request.token, set.token, sizeof(request.token));
+	for (unsigned i = 0; i < RUBBISH; i++) {
 		int fd = connect_raw(&s);
-		memset(buf, 0x5a, sizeof(buf));
-		switch (i) {
-		case 1:
-			size = sizeof(buf);
-			break;
-		case 2: /* half a message */
-			size = input_encode_attach(buf, sizeof(buf), &request) - 1;
-			break;
-		case 3: /* events before anything else */
-			memcpy(buf, events, n_events);
-			size = (ssize_t)n_events;
-			break;
-		case 4: /* a token that is nearly right */
-			request.token[31] ^= 1;
-			size = input_encode_attach(buf, sizeof(buf), &request);
-			break;
-		case 5: /* a descriptor, with a good request */
-			size = input_encode_attach(buf, sizeof(buf), &request);
-			send_fd(fd, fd, buf, (size_t)size);
-			break;
-		case 6: /* twice */
-			size = input_encode_attach(buf, sizeof(buf), &request);
-			check_int(send(fd, buf, (size_t)size, 0), ==, size);
-			break;
-		case 7: /* nothing: its time is up */
-			size = 0;
-			break;
-		case 8: /* a bad event */
-			size = input_encode_attach(buf, sizeof(buf), &request);
-			check_int(send(fd, buf, (size_t)size, 0), ==, size);
-			memcpy(buf, events, n_events);
-			size = (ssize_t)n_events;
-			break;
-		case 9: /* half an event */
-			size = input_encode_attach(buf, sizeof(buf), &request);
-			check_int(send(fd, buf, (size_t)size, 0), ==, size);
-			memcpy(buf, events, n_events);
-			size = (ssize_t)n_events - 1;
-			break;
-		default:
-			break;
-		}
-		if (size > 0 && i != 5) {
-			check_int(send(fd, buf, (size_t)size, MSG_NOSIGNAL), ==, size);
-		}
-		/* Perhaps an answer, then the end. */
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		ssize_t n;
-		do {
-			check_int(poll(&p, 1, WAIT_MS), ==, 1);
-			n = recv(fd, buf, sizeof(buf), 0);
-		} while (n > 0);
+		send_rubbish(i, fd, buf, input_encode_attach(buf, sizeof(buf), &request));
+		expect_end_of_talk(fd);
 		(void)close(fd);
 		check_serves(&s, &set, &link);
 	}
 	/* An owner has nothing to say. */
-	check_int(send(set.connection, events, n_events, 0), ==, n_events);
+	send_events(set.connection, &good_record, 1, 0);
 	expect_end(set.connection);
 	expect_end(link.fd);
 	input_link_close(&link);

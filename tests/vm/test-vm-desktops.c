@@ -17,6 +17,36 @@ static void see_and_type(struct desktop *d) {
 	desktop_expect(d, farm_green, 10, 60, "key-g");
 }
 
+/* Presses a key, again after a while, until so much of the picture has the colour. */
+static void press_until(struct desktop *d, uint16_t code, const uint8_t colour[3], double percent,
+	const char *what) {
+	for (unsigned i = 0; i < 8; i++) {
+		desktop_key(d, code);
+		uint64_t deadline = now_ns() + 15 * NSEC_PER_SEC;
+		while (now_ns() < deadline) {
+			run_loop(d->farm->loop, 200);
+			if (desktop_share(d, colour, 0, UINT32_MAX, 12) >= percent) {
+				desktop_save(d, what);
+				return;
+			}
+		}
+	}
+	desktop_save(d, what);
+	desktop_log(d);
+	fail("%s: %s: the key does not show", d->name, what);
+}
+
+/*
+ * GNOME starts in its overview, where keys are searched for; Escape leaves it. The terminal is about
+ * a fifth of the screen then, and a tenth before. As long as the shell moves, it keeps keys.
+ */
+static void see_and_type_in_gnome(struct desktop *d) {
+	desktop_watch(d);
+	desktop_expect(d, farm_red, 5, FARM_START_SECONDS, "terminal");
+	press_until(d, KEY_ESC, farm_red, 15, "desktop");
+	press_until(d, KEY_G, farm_green, 15, "key-g");
+}
+
 static void check_size(const struct desktop *d, uint32_t width, uint32_t height) {
 	check_int(d->viewer.picture.width, ==, width);
 	check_int(d->viewer.picture.height, ==, height);
@@ -44,7 +74,7 @@ static void check_confined(struct desktop *d) {
 		}
 	}
 	/* Of the managers' directories it has the sockets, and it has no other desktop's. */
-	check_str(desktop_run(d, 60, "ls /run/helix-drm /run/helix-input | grep sock | sort"),
+	check_str(desktop_run(d, 60, "ls /run/helix-drm /run/helix-input | grep sock$ | sort"),
 		"drm.sock\ninput.sock\n");
 }
 
@@ -107,7 +137,7 @@ TEST_TIMEOUT(gnome_in_a_container, 1800) {
 	struct desktop d;
 	farm_start(&f, true);
 	desktop_start(&d, &f, 1, "gnome", "1280x720");
-	see_and_type(&d);
+	see_and_type_in_gnome(&d);
 	check_size(&d, 1280, 720);
 	check_gnome(&d);
 	check_confined(&d);
@@ -120,8 +150,7 @@ TEST_TIMEOUT(gnome_in_a_container, 1800) {
 	}
 	check_size(&d, 1024, 768);
 	desktop_expect(&d, farm_green, 10, 60, "resized");
-	desktop_key(&d, KEY_B);
-	desktop_expect(&d, farm_blue, 10, 60, "resized-key");
+	press_until(&d, KEY_B, farm_blue, 10, "resized-key");
 	check_gnome(&d);
 	desktop_end(&d);
 	farm_stop(&f);
@@ -163,7 +192,7 @@ TEST_TIMEOUT(ten_desktops, 3000) {
 		const char *compositor = i == 0 ? "gnome" : i == 1 ? "mutter" : "weston";
 		desktop_start(&d[i], &f, i + 1, compositor, "1024x768");
 		desktop_watch(&d[i]);
-		desktop_expect(&d[i], farm_red, 10, FARM_START_SECONDS, "terminal");
+		desktop_expect(&d[i], farm_red, 5, FARM_START_SECONDS, "terminal");
 	}
 	check_others_move(d, FARM_SIZE, "frames of all");
 	check_int(farm_count_free(&f), ==, OUTPUTS - FARM_SIZE);

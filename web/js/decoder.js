@@ -4,8 +4,10 @@
 
 import { codecString } from './h264.js';
 
-// Deeper than any decoder that gives each picture at once; then it is too slow for the stream.
-const QUEUE_MAX = 12;
+// A decoder that gives each picture at once never has so many, or keeps one so long: it is too slow
+// for the stream. Then what it has is decoded, the rest is left out, and a keyframe begins anew.
+const QUEUE_MAX = 8;
+const QUEUE_MAX_MS = 400;
 const ERRORS_MAX = 4; // in a row, without a picture between them
 
 /** Why this browser cannot decode; '' if it can. */
@@ -43,16 +45,12 @@ export class Decoder {
 
 	/** @param msg a VideoFrame message */
 	push(msg) {
-		if (this.#waitsForKey && !msg.key) {
+		this.#waitsForKey ||= this.#isOverloaded();
+		if (this.#waitsForKey && (!msg.key || this.#isOverloaded())) {
 			this.#handlers.dropped(1);
-			this.#handlers.needKey();
-			return;
-		}
-		if (!msg.key && this.#pending.size >= QUEUE_MAX) {
-			// What waits is decoded still; what comes now cannot be.
-			this.#waitsForKey = true;
-			this.#handlers.dropped(1);
-			this.#handlers.needKey();
+			if (this.#pending.size === 0) {
+				this.#handlers.needKey();
+			}
 			return;
 		}
 		if (msg.key && !this.#configure(codecString(msg.data))) {
@@ -81,6 +79,12 @@ export class Decoder {
 		if (decoder && decoder.state !== 'closed') {
 			decoder.close();
 		}
+	}
+
+	#isOverloaded() {
+		const [oldest] = this.#pending.values();
+		return this.#pending.size >= QUEUE_MAX ||
+			(this.#pending.size > 1 && performance.now() - oldest > QUEUE_MAX_MS);
 	}
 
 	// True if the decoder takes streams of this kind now.
@@ -126,6 +130,9 @@ export class Decoder {
 			this.#pending.delete(pts);
 		}
 		this.#errors = 0;
+		if (this.#waitsForKey && this.#pending.size === 0) {
+			this.#handlers.needKey();
+		}
 		this.#handlers.frame(frame, started === undefined ? 0 : performance.now() - started);
 	}
 

@@ -180,7 +180,11 @@ presence.onUsers = (names) => {
 	$('users').textContent = `+${names.length}`;
 	$('users').title = `Also here: ${names.join(', ')}`;
 };
-clipboard.onProblem = resizer.onProblem = notice;
+clipboard.onProblem = notice;
+resizer.onRefused = (text) => {
+	setFollow(false);
+	notice(text);
+};
 
 $('screen').addEventListener('dragover', (e) => {
 	if (e.dataTransfer.types.includes('text/plain')) {

@@ -125,8 +125,9 @@ async function refresh() {
 		showProblem(`The gateway answered with an error (${reply.status})`);
 		return SLOW_MS;
 	}
-	$('user').textContent = list.user ?? '';
-	$('sign-out').hidden = !list.user;
+	const named = list.user && list.user !== 'everybody'; // as a gateway without tokens calls them
+	$('user').textContent = named ? list.user : '';
+	$('user').hidden = $('sign-out').hidden = !named;
 	show(list.desktops);
 	return LIST_MS;
 }

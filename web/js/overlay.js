@@ -42,8 +42,8 @@ function lines(statistics, now) {
 	const of = (name) => stage(statistics, name, now);
 	return [
 		`${size.width} × ${size.height}  ${codec}`,
-		`encode ${of('encode')}  bridge ${of('bridge')}  network ${of('network')}  ` +
-			`decode ${of('decode')}  present ${of('present')} ms`,
+		`encode ${of('encode')}  bridge ${of('bridge')}  network ${of('network')} ms`,
+		`decode ${of('decode')}  present ${of('present')} ms`,
 		`dropped ${statistics.dropped}  missed ${statistics.skipped}  ` +
 			`errors ${statistics.decodeErrors}  reconnects ${statistics.reconnects}`,
 	];

@@ -13,8 +13,8 @@ export class Resizer {
 	#asked = ''; // size that was asked for last
 	#busy = false;
 
-	/** Called with a text for the user when the desktop does not do it. */
-	onProblem = () => {};
+	/** Called with a text for the user when the desktop does not do it; it is disabled then. */
+	onRefused = () => {};
 
 	constructor(url, viewport) {
 		this.#url = url;
@@ -37,6 +37,11 @@ export class Resizer {
 		}
 	}
 
+	#refuse(why) {
+		this.#enabled = false;
+		this.onRefused(`The desktop was not resized: ${why}`);
+	}
+
 	// One request at a time; if the window changed meanwhile, another one follows.
 	async #ask() {
 		const size = desktopSizeFor(this.#viewport.room, window.devicePixelRatio);
@@ -53,10 +58,10 @@ export class Resizer {
 				body: JSON.stringify(size),
 			});
 			if (!reply.ok) {
-				this.onProblem((await reply.text()).trim() || 'This desktop cannot be resized.');
+				this.#refuse((await reply.text()).trim() || `error ${reply.status}`);
 			}
 		} catch {
-			this.onProblem('The desktop could not be asked for another size.');
+			this.#refuse('it could not be asked');
 		}
 		this.#busy = false;
 		void this.#ask();

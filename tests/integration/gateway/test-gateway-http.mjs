@@ -354,6 +354,16 @@ test('tls', async () => {
 	const large = Buffer.alloc(1_000_000, 'z');
 	ws.send(2, large);
 	assert.ok((await ws.message()).data.equals(large));
+	// What TLS has read already, no event tells of: the end must not stay in there.
+	for (let i = 0; i < 10; i++) {
+		bridge.viewers[0].socket.pause();
+		ws.send(2, large);
+		ws.send(2, `the end ${i}`);
+		await sleep(50);
+		bridge.viewers[0].socket.resume();
+		assert.ok((await ws.message()).data.equals(large));
+		assert.equal((await ws.message()).data.toString(), `the end ${i}`);
+	}
 	ws.destroy();
 	const answer = await g.request('/api/v1/login', { method: 'POST', body: `token=${control}` });
 	assert.match(answer.headers['set-cookie'][0], /; Secure$/);

@@ -79,6 +79,27 @@ test('bytes_that_come_with_the_101_are_not_lost', async () => {
 	ws.destroy();
 });
 
+test('an_answer_byte_by_byte', async () => {
+	const { gateway: g, bridge } = await direct();
+	const { acceptKey } = await import('./websocket.mjs');
+	const write = async (socket, text) => {
+		socket.setNoDelay(true);
+		for (const byte of Buffer.from(text, 'latin1')) {
+			socket.write(Buffer.from([byte]));
+			await new Promise(setImmediate);
+		}
+	};
+	bridge.onUpgrade = (request, socket) => write(socket, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n' +
+		`Connection: Upgrade\r\nSec-WebSocket-Accept: ${acceptKey(request.headers['sec-websocket-key'])}\r\n\r\n` +
+		frame(2, 'first').toString('latin1'));
+	const ws = await g.stream('desktop-1', control);
+	assert.equal((await ws.message()).data.toString(), 'first');
+	ws.destroy();
+	bridge.onRequest = (request) => write(request.socket, 'HTTP/1.1 203 x\r\nX-Secret: y\r\nContent-Length: 4\r\n\r\nbody');
+	const answer = await g.request('/api/v1/external-agents/desktop-1/health', { token: control });
+	assert.deepEqual([answer.status, answer.headers['x-secret'], answer.body.toString()], [203, undefined, 'body']);
+});
+
 test('the_bridge_says_no', async () => {
 	const { gateway: g, bridge } = await direct();
 	bridge.onUpgrade = (request, socket) => socket.end('HTTP/1.1 503 No\r\nContent-Length: 5\r\nSet-Cookie: a=b\r\n\r\nno cs');
@@ -86,7 +107,7 @@ test('the_bridge_says_no', async () => {
 	assert.equal(refused.status, 503);
 	assert.equal(refused.body, 'no cs');
 	assert.equal(refused.headers['set-cookie'], undefined);
-	for (const answer of ['HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: wrong\r\n\r\n', 'nonsense\r\n\r\n',
+	for (const answer of ['HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: wrong\r\n\r\n', 'nonsense\r\n\r\n', 'HTTP/1.1 999 What\r\n\r\n',
 		`HTTP/1.1 200 OK\r\nX: ${'x'.repeat(20000)}\r\n\r\n`, '']) {
 		bridge.onUpgrade = (request, socket) => socket.end(answer);
 		assert.equal((await g.stream('desktop-1', control)).status, 502, answer.slice(0, 40));
@@ -314,6 +335,9 @@ test('plain_requests', async () => {
 	await assert.rejects(ask('/screenshot'));
 	bridge.onRequest = (request, response) => response.destroy();
 	assert.equal((await ask('/screenshot')).status, 502);
+	// Many announcements of an answer.
+	bridge.onRequest = (request) => request.socket.end(`${'HTTP/1.1 102 \r\n\r\n'.repeat(5000)}HTTP/1.1 204 x\r\n\r\n`);
+	assert.equal((await ask('/screenshot')).status, 204);
 });
 
 test('requests_of_http_1_0', async () => {

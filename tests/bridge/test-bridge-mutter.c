@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Input into Mutter, seen from a service that behaves as Mutter's remote desktop interface does, on a
+ * bus of the test's own. It writes down what it is called with.
+ */
+#include <linux/input-event-codes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <systemd/sd-bus.h>
+#include <unistd.h>
+
+#include "input/backend.h"
+#include "input/input.h"
+#include "test.h"
+#include "util.h"
+
+struct fake {
+	pid_t daemon;
+	sd_event *loop;
+	sd_bus *bus;
+	bool no_pipewire;
+	unsigned sessions;
+	char log[8192];
+	struct input *input;
+	struct input_client client;
+};
+
+static void note(struct fake *f, const char *text) {
+	size_t n = strlen(f->log);
+	(void)snprintf(f->log + n, sizeof(f->log) - n, "%s\n", text);
+}
+
+static int create_rd(sd_bus_message *m, void *data, sd_bus_error *error) {
+	struct fake *f = data;
+	f->sessions++;
+	note(f, "RemoteDesktop.CreateSession");
+	return sd_bus_reply_method_return(m, "o", "/rd/session");
+}
+
+static int create_sc(sd_bus_message *m, void *data, sd_bus_error *error) {
+	const char *key, *id;
+	check_ok(sd_bus_message_enter_container(m, 'a', "{sv}"));
+	check_ok(sd_bus_message_enter_container(m, 'e', "sv"));
+	check_ok(sd_bus_message_read(m, "sv", &key, "s", &id));
+	check_str(key, "remote-desktop-session-id");
+	check_str(id, "id-1");
+	note(data, "ScreenCast.CreateSession");
+	return sd_bus_reply_method_return(m, "o", "/sc/session");
+}
+
+static int record_monitor(sd_bus_message *m, void *data, sd_bus_error *error) {
+	const char *connector;
+	check_ok(sd_bus_message_read(m, "s", &connector));
+	check_str(connector, "");
+	note(data, "RecordMonitor");
+	return sd_bus_reply_method_return(m, "o", "/sc/stream");
+}
+
+static int start(sd_bus_message *m, void *data, sd_bus_error *error) {
+	struct fake *f = data;
+	if (f->no_pipewire && strstr(f->log, "RecordMonitor") && f->sessions == 1) {
+		return sd_bus_error_set(error, "org.freedesktop.DBus.Error.Failed",
+			"Couldn't connect pipewire context");
+	}
+	note(f, "Start");
+	return sd_bus_reply_method_return(m, "");
+}
+
+static int get_id(sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *data, sd_bus_error *error) {
+	return sd_bus_message_append(reply, "s", "id-1");
+}
+
+/* Any Notify…: its name and arguments. */
+static int notified(sd_bus_message *m, void *data, sd_bus_error *error) {
+	char line[256];
+	int n = snprintf(line, sizeof(line), "%s", sd_bus_message_get_member(m));
+	char type;
+	const char *contents;
+	while (sd_bus_message_peek_type(m, &type, &contents) > 0) {
+		union {
+			uint32_t u;
+			int32_t i;
+			double d;
+			int b;
+			const char *s;
+		} v;
+		check_ok(sd_bus_message_read_basic(m, type, &v));
+		size_t left = sizeof(line) - (size_t)n;
+		n += type == 'd'      ? snprintf(line + n, left, " %.1f", v.d)
+			: type == 's' ? snprintf(line + n, left, " %s", v.s)
+				      : snprintf(line + n, left, " %d", v.i);
+	}
+	note(data, line);
+	return sd_bus_reply_method_return(m, "");
+}
+
+static const sd_bus_vtable rd[] = {SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("CreateSession", "", "o", create_rd, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END};
+static const sd_bus_vtable sc[] = {SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("CreateSession", "a{sv}", "o", create_sc, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END};
+static const sd_bus_vtable sc_session[] = {SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("RecordMonitor", "sa{sv}", "o", record_monitor, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END};
+#define NOTIFY(name, types) SD_BUS_METHOD(name, types, "", notified, SD_BUS_VTABLE_UNPRIVILEGED)
+static const sd_bus_vtable rd_session[] = {SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("SessionId", "s", get_id, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_METHOD("Start", "", "", start, SD_BUS_VTABLE_UNPRIVILEGED),
+	NOTIFY("NotifyKeyboardKeycode", "ub"), NOTIFY("NotifyKeyboardKeysym", "ub"),
+	NOTIFY("NotifyPointerButton", "ib"), NOTIFY("NotifyPointerAxis", "ddu"),
+	NOTIFY("NotifyPointerMotionAbsolute", "sdd"), NOTIFY("NotifyPointerMotionRelative", "dd"),
+	NOTIFY("NotifyTouchDown", "sudd"), NOTIFY("NotifyTouchMotion", "sudd"),
+	NOTIFY("NotifyTouchUp", "u"), SD_BUS_SIGNAL("Closed", "", 0), SD_BUS_VTABLE_END};
+
+/* A bus daemon of our own; its address goes into the environment. */
+static void start_daemon(struct fake *f) {
+	int fds[2];
+	char address[256] = "", number[40];
+	check_int(pipe2(fds, 0), ==, 0);
+	(void)snprintf(number, sizeof(number), "--print-address=%d", fds[1]);
+	f->daemon = fork();
+	check(f->daemon >= 0);
+	if (f->daemon == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)execlp("dbus-daemon", "dbus-daemon", "--session", "--nofork", number, NULL);
+		_exit(127);
+	}
+	(void)close(fds[1]);
+	ssize_t n = read(fds[0], address, sizeof(address) - 1);
+	(void)close(fds[0]);
+	if (n <= 0) {
+		(void)waitpid(f->daemon, NULL, 0);
+		skip("there is no dbus-daemon");
+	}
+	address[strcspn(address, "\n")] = '\0';
+	check_int(setenv("DBUS_SESSION_BUS_ADDRESS", address, 1), ==, 0);
+}
+
+static void open_service(struct fake *f) {
+	check_ok(sd_bus_open_user(&f->bus));
+	check_ok(sd_bus_attach_event(f->bus, f->loop, 0));
+	check_ok(sd_bus_add_object_vtable(f->bus, NULL, "/org/gnome/Mutter/RemoteDesktop",
+		"org.gnome.Mutter.RemoteDesktop", rd, f));
+	check_ok(sd_bus_add_object_vtable(f->bus, NULL, "/org/gnome/Mutter/ScreenCast",
+		"org.gnome.Mutter.ScreenCast", sc, f));
+	check_ok(sd_bus_add_object_vtable(
+		f->bus, NULL, "/sc/session", "org.gnome.Mutter.ScreenCast.Session", sc_session, f));
+	check_ok(sd_bus_add_object_vtable(f->bus, NULL, "/rd/session",
+		"org.gnome.Mutter.RemoteDesktop.Session", rd_session, f));
+	check_ok(sd_bus_request_name(f->bus, "org.gnome.Mutter.ScreenCast", 0));
+	check_ok(sd_bus_request_name(f->bus, "org.gnome.Mutter.RemoteDesktop", 0));
+}
+
+static void close_service(struct fake *f) {
+	(void)sd_bus_flush(f->bus);
+	(void)sd_bus_detach_event(f->bus);
+	f->bus = sd_bus_close_unref(f->bus);
+}
+
+static void setup(struct fake *f, bool with_service) {
+	struct input_backend *backend;
+	start_daemon(f);
+	check_ok(sd_event_new(&f->loop));
+	if (with_service) {
+		open_service(f);
+	}
+	check_ok(input_mutter_create(f->loop, &backend));
+	check_ok(input_create(f->loop, backend, &f->input));
+	input_join(f->input, &f->client);
+	input_set_size(f->input, 1000, 500);
+}
+
+static void teardown(struct fake *f) {
+	input_leave(&f->client);
+	input_destroy(f->input);
+	if (f->bus) {
+		close_service(f);
+	}
+	sd_event_unref(f->loop);
+	(void)kill(f->daemon, SIGTERM);
+	(void)waitpid(f->daemon, NULL, 0);
+}
+
+static void run_until_ready(struct fake *f) {
+	struct input_backend *b = input_backend(f->input);
+	for (unsigned i = 0; !b->ops->ready(b); i++) {
+		check_int(i, <, 2000);
+		check_ok(sd_event_run(f->loop, 10000));
+	}
+}
+
+static void run_until_log(struct fake *f, const char *end) {
+	for (unsigned i = 0;; i++) {
+		size_t n = strlen(f->log), k = strlen(end);
+		if (n >= k && strcmp(f->log + n - k, end) == 0) {
+			return;
+		}
+		if (i > 1000) {
+			fail("Mutter saw '%s'", f->log);
+		}
+		check_ok(sd_event_run(f->loop, 10000));
+	}
+}
+
+static void event(struct fake *f, struct ws_event e) {
+	input_event(&f->client, &e);
+}
+
+static const char beginning[] = "RemoteDesktop.CreateSession\nScreenCast.CreateSession\n"
+				"RecordMonitor\nStart\nNotifyKeyboardKeycode 42 1\n"
+				"NotifyKeyboardKeycode 42 0\n";
+
+TEST(all_events) {
+	struct fake f = {0};
+	setup(&f, true);
+	run_until_ready(&f);
+	check_str(f.log, beginning);
+	f.log[0] = '\0';
+	event(&f, (struct ws_event){.kind = WS_EVENT_KEY, .code = KEY_A, .down = true});
+	event(&f, (struct ws_event){.kind = WS_EVENT_KEYSYM_TAP, .keysym = 0xE4});
+	event(&f, (struct ws_event){.kind = WS_EVENT_ABSOLUTE, .x = 0.5, .y = 0.5});
+	event(&f, (struct ws_event){.kind = WS_EVENT_BUTTON, .code = BTN_RIGHT, .down = true});
+	event(&f, (struct ws_event){.kind = WS_EVENT_RELATIVE, .dx = 3, .dy = -4});
+	event(&f, (struct ws_event){.kind = WS_EVENT_SCROLL, .dy = 15});
+	event(&f,
+		(struct ws_event){.kind = WS_EVENT_TOUCH, .touch = WS_TOUCH_DOWN, .x = 1, .y = 1});
+	event(&f, (struct ws_event){.kind = WS_EVENT_TOUCH, .touch = WS_TOUCH_UP});
+	input_leave(&f.client);
+	run_until_log(&f,
+		"NotifyKeyboardKeycode 30 1\nNotifyKeyboardKeysym 228 1\n"
+		"NotifyKeyboardKeysym 228 0\n"
+		"NotifyPointerMotionAbsolute /sc/stream 500.0 250.0\n"
+		"NotifyPointerButton 273 1\nNotifyPointerMotionRelative 3.0 -4.0\n"
+		"NotifyPointerAxis 0.0 15.0 0\nNotifyTouchDown /sc/stream 0 1000.0 500.0\n"
+		"NotifyTouchUp 0\nNotifyKeyboardKeycode 30 0\nNotifyPointerButton 273 0\n");
+	teardown(&f);
+}
+
+/* Mutter comes after the bridge, goes, and comes back. */
+TEST(mutter_comes_and_goes) {
+	struct fake f = {0};
+	setup(&f, false);
+	for (unsigned i = 0; i < 20; i++) {
+		check_ok(sd_event_run(f.loop, 10000));
+	}
+	event(&f, (struct ws_event){.kind = WS_EVENT_KEY, .code = KEY_A, .down = true});
+	open_service(&f);
+	run_until_ready(&f);
+	check_str(f.log, beginning); /* what came too early is not typed later */
+	close_service(&f);
+	struct input_backend *b = input_backend(f.input);
+	for (unsigned i = 0; b->ops->ready(b); i++) {
+		check_int(i, <, 500);
+		check_ok(sd_event_run(f.loop, 10000));
+	}
+	f.log[0] = '\0';
+	open_service(&f);
+	run_until_ready(&f);
+	check_str(f.log, beginning);
+	teardown(&f);
+}
+
+TEST(session_is_closed) {
+	struct fake f = {0};
+	setup(&f, true);
+	run_until_ready(&f);
+	f.log[0] = '\0';
+	check_ok(sd_bus_emit_signal(
+		f.bus, "/rd/session", "org.gnome.Mutter.RemoteDesktop.Session", "Closed", ""));
+	run_until_log(&f, beginning);
+	run_until_ready(&f);
+	teardown(&f);
+}
+
+/* Without PipeWire Start fails once a monitor is recorded: keys at least. */
+TEST(without_pipewire) {
+	struct fake f = {.no_pipewire = true};
+	setup(&f, true);
+	run_until_ready(&f);
+	f.log[0] = '\0';
+	event(&f, (struct ws_event){.kind = WS_EVENT_ABSOLUTE, .x = 0.5, .y = 0.5});
+	event(&f, (struct ws_event){.kind = WS_EVENT_KEY, .code = KEY_A, .down = true});
+	run_until_log(&f, "NotifyKeyboardKeycode 30 1\n");
+	check_str(f.log, "NotifyKeyboardKeycode 30 1\n");
+	teardown(&f);
+}
+
+TEST(no_bus_at_all) {
+	struct fake f = {0};
+	struct input_backend *backend;
+	check_int(setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent", 1), ==, 0);
+	check_ok(sd_event_new(&f.loop));
+	check_ok(input_mutter_create(f.loop, &backend));
+	for (unsigned i = 0; i < 10; i++) {
+		check_ok(sd_event_run(f.loop, 10000));
+	}
+	check(!backend->ops->ready(backend));
+	backend->ops->destroy(backend);
+	sd_event_unref(f.loop);
+}
