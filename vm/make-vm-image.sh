@@ -180,9 +180,17 @@ quietly() {
 	"$@" >"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2 && die "failed: $*"; }
 }
 
+# What meson.build marks for the VM, or for the containers, and for both. "install_programs KIND
+# COMMAND...", the command being meson install.
+install_programs() {
+	local kind=$1
+	shift
+	quietly "$@" --no-rebuild --tags "guest,$kind"
+}
+
 if [ -n "$programs" ]; then
 	for kind in vm container; do
-		quietly "$here/guest-files.py" $kind "$programs" "$work/programs-$kind"
+		install_programs $kind env DESTDIR="$work/programs-$kind" meson install -C "$programs"
 	done
 else
 	# What scripts/setup.sh installs to build on any Debian.
@@ -199,8 +207,10 @@ else
 	say "our programs"
 	[ -e "$cache/build/build.ninja" ] ||
 		quietly in_build_root meson setup /build /source --buildtype=release -Dtests=disabled
+	quietly in_build_root ninja -C /build guest-programs
 	for kind in vm container; do
-		quietly in_build_root /source/vm/guest-files.py $kind /build "/work/programs-$kind"
+		install_programs $kind in_build_root env DESTDIR="/work/programs-$kind" \
+			meson install -C /build
 	done
 fi
 agent=
@@ -224,7 +234,7 @@ fingerprint() {
 inputs=$(
 	{
 		echo "$flavour $test $size $date $uri"
-		fingerprint "$0" "$here/guest-files.py" "$here/image" "$here/container" \
+		fingerprint "$0" "$here/image" "$here/container" \
 			"$work/programs-vm" "$work/programs-container" ${agent:+"$agent"}
 	} | sha256sum | cut -d' ' -f1
 )
@@ -416,8 +426,8 @@ inside mke2fs -q -F -t ext4 -m 0 -L helix-root -U "$uuid" \
 for file in vmlinuz initrd.img disk.img; do
 	mv "$out/$file.new" "$out/$file"
 done
-# tsc, timers and mitigations: what makes an emulated processor faster and hurts no other.
-echo "root=LABEL=helix-root console=tty0 console=ttyS0 quiet panic=-1 mitigations=off nowatchdog \
+# tsc and timers: what makes an emulated processor faster and hurts no other.
+echo "root=LABEL=helix-root console=tty0 console=ttyS0 quiet panic=-1 nowatchdog \
 tsc=reliable no_timer_check rcupdate.rcu_expedited=1 random.trust_cpu=on audit=0 \
 vt.global_cursor_default=0" >"$out/cmdline"
 {

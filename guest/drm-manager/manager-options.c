@@ -190,9 +190,16 @@ static int read_environment(struct manager_config *c) {
 		c->devices[c->n_devices++] = device;
 	}
 	c->sockets[c->n_sockets++] = socket && *socket ? socket : LEASE_SOCKET_DEFAULT;
-	if (exporter && *exporter && add_exporter(c, exporter) < 0) {
-		(void)fprintf(stderr, "helix-drm-manager: QEMU_ADDR: not valid: '%s'\n", exporter);
-		return -EINVAL;
+	for (const char *p = exporter; p && *p;) {
+		char one[sizeof(c->exporters[0].host) + 8];
+		int n = (int)strcspn(p, ",");
+		(void)snprintf(one, sizeof(one), "%.*s", n, p);
+		if ((size_t)n >= sizeof(one) || add_exporter(c, one) < 0) {
+			(void)fprintf(stderr, "helix-drm-manager: QEMU_ADDR: not valid: '%s'\n",
+				exporter);
+			return -EINVAL;
+		}
+		p += n + (p[n] == ',');
 	}
 	if (c->n_exporters == 0) {
 		return add_exporter(c, "15937");

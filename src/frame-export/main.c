@@ -166,13 +166,19 @@ static void handle_access_unit(void *data, struct access_unit *au) {
 
 static void handle_scanout_changed(void *data, uint32_t scanout) {
 	struct exporter *e = data;
-	server_post_scanout_state(e->server, scanout);
+	if (e->server) { /* not if its port was taken */
+		server_post_scanout_state(e->server, scanout);
+	}
 }
 
 static void handle_cursor_defined(
 	void *data, uint32_t scanout, struct cursor_image *image, uint32_t x, uint32_t y) {
 	struct exporter *e = data;
-	server_post_cursor(e->server, scanout, image, x, y);
+	if (e->server) {
+		server_post_cursor(e->server, scanout, image, x, y);
+	} else {
+		cursor_image_unref(image);
+	}
 }
 
 static void handle_cursor_moved(void *data, uint32_t scanout, uint32_t x, uint32_t y) {

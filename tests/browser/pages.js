@@ -11,7 +11,8 @@ export const waitForState = (page, state, ms) =>
 
 /**
  * The frame counter of the test pattern (src/libhelix/counter.h) as the canvas shows it, read at
- * the top and at the bottom. null where there is none (no picture, another page); both alike: the frame is not torn.
+ * the top and at the bottom; both alike: the frame is not torn. null where there is none: no
+ * picture, or another page.
  */
 export const readCounters = (page) => page.evaluate(() => {
 	const canvas = document.getElementById('picture');

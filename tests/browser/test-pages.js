@@ -108,7 +108,9 @@ async function openWithTokens(bench) {
 	return open(bench, 1, [`--tokens=${file}`]);
 }
 
-test('a person signs in and out', { skip: 'the login page’s own policy makes browsers send Origin: null' },
+const NO_LOGIN = 'the login page’s own policy makes browsers send Origin: null';
+
+test('a person signs in and out', { skip: NO_LOGIN },
 	withBench(async (bench) => {
 		const { gateway } = await openWithTokens(bench);
 		const page = await bench.page();
@@ -233,7 +235,8 @@ test('every control has a name, and the pages follow their content policy', with
 		await page.waitForTimeout(1500);
 		const unnamed = await page.evaluate(() =>
 			[...document.querySelectorAll('button, a, select, input, textarea, [tabindex], [role=img]')]
-				.filter((e) => e.checkVisibility() && !(e.getAttribute('aria-label') || e.title || e.textContent.trim() || e.labels?.length))
+				.filter((e) => e.checkVisibility() && !(e.getAttribute('aria-label') || e.title ||
+					e.textContent.trim() || e.labels?.length))
 				.map((e) => e.outerHTML));
 		assert.deepEqual(unnamed, []);
 	}

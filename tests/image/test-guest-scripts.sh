@@ -25,7 +25,7 @@ is() {
 generate() {
 	rm -rf "$dir/out"
 	mkdir -p "$dir/out"
-	HELIX_CMDLINE=$1 HELIX_DESKTOPS_DIR=$dir/etc CREDENTIALS_DIRECTORY=$dir/credentials \
+	HELIX_CMDLINE=$1 HELIX_DESKTOPS_DIR=$dir/etc \
 		"$data/helix-desktops-generator" "$dir/out" "$dir/out" "$dir/out" 2>"$dir/err"
 }
 started() {
@@ -50,13 +50,11 @@ for bad in ../x a/b 'a:b c' a:/b a:b:1280 a:b:x a:b:1x2@ a:b:1x2@y -a 'a:b:1x2:3
 	is "'$bad' is ignored, and said" "helix-desktop@good.service  1" \
 		"$(started) $(grep -c ignored "$dir/err")"
 done
-mkdir -p "$dir/etc" "$dir/credentials"
-touch "$dir/etc/one.env" "$dir/etc/not_a_name.env" "$dir/credentials/helix.manager-key"
+mkdir -p "$dir/etc"
+touch "$dir/etc/one.env" "$dir/etc/not_a_name.env"
 generate "helix.desktops=two,*"
 is "desktops of /etc; no pattern is expanded" "helix-desktop@one.service helix-desktop@two.service " \
 	"$(started)"
-is "the manager's key" "LoadCredential=helix.manager-key" \
-	"$(grep Load "$dir/out/helix-drm-manager.service.d/credential.conf")"
 
 card() {
 	mkdir -p "$dir/sys/class/drm/$1/device/$3" "$dir/drivers/$2"

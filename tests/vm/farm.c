@@ -207,11 +207,8 @@ const char *desktop_run(struct desktop *d, unsigned seconds, const char *command
 /*
  * /ws/input (docs/protocol/websocket.md): by hand, so that what is tested is not also the tester
  */
-static void send_all(int fd, const void *data, size_t size) {
-	check_int(send(fd, data, size, MSG_NOSIGNAL), ==, (ssize_t)size);
-}
-
-static int connect_input(const struct desktop *d) {
+/* -1 if the bridge is not there, or not yet. */
+static int try_connect_input(const struct desktop *d) {
 	struct sockaddr_in address = {.sin_family = AF_INET,
 		.sin_port = htons(d->farm->ports[d->number]),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -225,15 +222,27 @@ static int connect_input(const struct desktop *d) {
 	check(fd >= 0);
 	struct timeval timeout = {.tv_sec = 20};
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	/* QEMU's network accepts at once; whether there is a server shows later. */
 	check(connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
-	send_all(fd, request, strlen(request));
-	while (!strstr(reply, "\r\n\r\n")) {
-		ssize_t n = recv(fd, reply + used, sizeof(reply) - 1 - used, 0);
-		check_int(n, >, 0);
-		used += (size_t)n;
+	ssize_t n = send(fd, request, strlen(request), MSG_NOSIGNAL);
+	while (n > 0 && !strstr(reply, "\r\n\r\n")) {
+		n = recv(fd, reply + used, sizeof(reply) - 1 - used, 0);
+		used += n > 0 ? (size_t)n : 0;
 		reply[used] = '\0';
 	}
-	check(strstr(reply, "101 "));
+	return n > 0 && strstr(reply, "101 ") ? fd : close_fd(fd);
+}
+
+static int connect_input(struct desktop *d) {
+	uint64_t deadline = now_ns() + 60 * NSEC_PER_SEC;
+	int fd;
+	while ((fd = try_connect_input(d)) < 0) {
+		if (now_ns() > deadline) {
+			desktop_log(d);
+			fail("%s: no bridge", d->name);
+		}
+		run_loop(d->farm->loop, 500);
+	}
 	return fd;
 }
 
@@ -241,7 +250,7 @@ static int connect_input(const struct desktop *d) {
 static void send_key(int fd, uint16_t code, bool down) {
 	const uint8_t frame[] = {
 		0x82, 0x80 | 6, 0, 0, 0, 0, 0x01, 0, down, 0, (uint8_t)(code >> 8), (uint8_t)code};
-	send_all(fd, frame, sizeof(frame));
+	check_int(send(fd, frame, sizeof(frame), MSG_NOSIGNAL), ==, sizeof(frame));
 }
 
 void desktop_key(struct desktop *d, uint16_t code) {

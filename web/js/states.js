@@ -36,7 +36,8 @@ const endings = {
 	},
 	insecure: {
 		title: 'This page needs a secure address',
-		text: 'Browsers decode video only on https pages and on localhost. Open it with https, or through a tunnel to localhost.',
+		text: 'Browsers decode video only on https pages and on localhost. ' +
+			'Open it with https, or through a tunnel to localhost.',
 	},
 	'no-webcodecs': {
 		title: 'This browser cannot show it',

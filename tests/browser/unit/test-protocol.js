@@ -13,13 +13,15 @@ const PTS = 1763870400123456; // µs since 1970: above 2^50
 // Each message of the server: its bytes, its type and what must come out.
 const samples = [
 	['VideoFrame', Type.VIDEO_FRAME, server.videoFrame,
-		{ codec: 1, key: true, replay: false, pts: PTS, width: 1920, height: 1080, data: Uint8Array.of(0, 0, 0, 1, 0x67) }],
+		{ codec: 1, key: true, replay: false, pts: PTS, width: 1920, height: 1080,
+			data: Uint8Array.of(0, 0, 0, 1, 0x67) }],
 	['VideoFrame, replayed, empty', Type.VIDEO_FRAME, server.videoFrame,
 		{ codec: 1, key: false, replay: true, pts: 0, width: 0, height: 65535, data: new Uint8Array() }],
 	['StreamInit', Type.STREAM_INIT, server.streamInit,
 		{ codec: 1, width: 1280, height: 800, fps: 60, channels: 2, sampleRate: 48000, touch: true }],
 	['Pong', Type.PONG, server.pong,
-		{ seq: 0xfffffffe, clientTime: 123456789, serverTime: PTS, pipelineMs: 3, lateP50Ms: 1, lateP99Ms: 300, lateMaxMs: 65535 }],
+		{ seq: 0xfffffffe, clientTime: 123456789, serverTime: PTS, pipelineMs: 3, lateP50Ms: 1,
+			lateP99Ms: 300, lateMaxMs: 65535 }],
 	['CursorName', Type.CURSOR_NAME, server.cursorName,
 		{ lastMover: 7, hotX: -1, hotY: 5, name: 'nwse-resize' }],
 	['RemoteCursor', Type.REMOTE_CURSOR, server.remoteCursor,
@@ -129,7 +131,7 @@ test('what clients send, byte by byte', () => {
 	assert.deepEqual(bytes(encodeKey(0x1d0, false, 0)), [0x10, 0, 0, 0, 1, 0xd0]);
 	assert.equal(hex(encodeKeysymTap(0x010020ac, Modifier.ALT)), '1003040' + '10020ac');
 	assert.deepEqual(bytes(encodeButton(3, true)), [0x11, 2, 1, 3]);
-	assert.equal(hex(encodeWheel(0, -100)), '110300000000' + '0000c8c2');
+	assert.equal(hex(encodeWheel(1.5, -100)), '1103' + '0000c03f' + '0000c8c2');
 	assert.equal(hex(encodeAbsolute(100, -3, 4096, 4096)), '12010064fffd10001000');
 	assert.equal(hex(encodeAbsolute(1e9, NaN, 16384, 16384)), '12017fff000040004000');
 	assert.equal(hex(encodeRelative(-1, 2)), '1300ffff0002');
