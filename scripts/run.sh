@@ -10,6 +10,7 @@
 #   RUN_FLAVOUR=small an image without GNOME, which is made sooner; then all three run Weston
 #   RUN_SECONDS=N     end by itself after N seconds of figures
 #   RUN_LISTEN=H:P    where to serve HXFR; default 127.0.0.1:15937
+#   RUN_WEB=PORT      where the viewer is served; default 8080
 #   RUN_MEMORY=SIZE   of the VM; default 6G, for the test guest 1G
 #   RUN_CPUS=N        processors of the VM; default: as many as here
 set -euo pipefail
@@ -24,6 +25,7 @@ flavour=${RUN_FLAVOUR:-full}
 gnome=gnome
 [ "$flavour" = full ] || gnome=weston
 read -ra desktops <<<"${RUN_DESKTOPS:-desktop-1:$gnome:1280x720 desktop-2:weston:1024x768 desktop-3:weston:800x600}"
+web=${RUN_WEB:-8080}
 bridge_port=9876 # of a desktop's bridge in the VM, plus the desktop's number
 
 say() {
@@ -137,13 +139,14 @@ run_test_guest() {
 }
 
 run_desktops() {
-	local options=() desktop name number
+	local options=() doors=() desktop name number
 	vm/make-vm-image.sh --out $image --build $build --flavour "$flavour"
 	for desktop in "${desktops[@]}"; do
 		name=${desktop%%:*}
 		number=${name##*[!0-9]}
 		options+=(--desktop "$desktop")
 		options+=(--forward "$((bridge_port + ${number:-0}))=$((bridge_port + ${number:-0}))")
+		doors+=(--desktop "$name=127.0.0.1:$((bridge_port + ${number:-0}))")
 	done
 	say "booting $(sed -n 's/^kernel: //p' $image/about)"
 	helix_vm --image $image --snapshot --memory "${RUN_MEMORY:-6G}" --shutdown-timeout 20 \
@@ -151,12 +154,11 @@ run_desktops() {
 	say "waiting for the first desktop; without KVM that takes a minute or two"
 	# Which output a desktop gets is its manager's choice: the first one free.
 	wait_for 600 "a desktop shows something" streams 1
-	say "HXFR on $listen. A desktop each, as it comes up, in a browser:"
-	for desktop in "${desktops[@]}"; do
-		name=${desktop%%:*}
-		number=${name##*[!0-9]}
-		say "    http://127.0.0.1:$((bridge_port + ${number:-0}))/    $desktop"
-	done
+	# For this machine alone, so without tokens.
+	start gateway $build/src/gateway/helix-gateway --no-auth --listen "127.0.0.1:$web" \
+		--web-root web "${doors[@]}"
+	say "HXFR on $listen. All desktops, as they come up, in a browser:"
+	say "    http://127.0.0.1:$web/"
 }
 
 build_all

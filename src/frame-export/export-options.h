@@ -18,7 +18,7 @@ struct export_options {
 	int fd;                  /* -1: not given */
 	const char *qmp_path;
 	const char *bus_address; /* of QEMU's display */
-	const char *device_id;    // NULL: outputs cannot be hot-plugged
+	const char *device_id;   // NULL: outputs cannot be hot-plugged
 	char listen_address[64];
 	uint16_t listen_port;
 	unsigned max_outputs;
@@ -30,7 +30,7 @@ struct export_options {
 	uint32_t bitrate; /* bits/s; 0: none */
 	unsigned quality, encoder_threads;
 	bool use_damage;
-	size_t memory_budget; /* bytes */
+	size_t memory_budget;    /* bytes */
 	struct gpu_output first; /* not enabled: there is no console */
 	bool print_capabilities;
 };
