@@ -27,7 +27,7 @@ LOG_MODULE("http");
 
 #define SECURITY_HEADERS                              \
 	"X-Content-Type-Options: nosniff\r\n"         \
-	"Referrer-Policy: no-referrer\r\n"            \
+	"Referrer-Policy: same-origin\r\n"            \
 	"Cross-Origin-Opener-Policy: same-origin\r\n" \
 	"Cross-Origin-Resource-Policy: same-origin\r\n"
 

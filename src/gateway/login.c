@@ -23,9 +23,11 @@ static const char page[] =
 	"<input id=\"token\" name=\"token\" type=\"password\" required autofocus "
 	"autocomplete=\"current-password\">\n"
 	"<button>Log in</button>%s</form>\n"
-	"<script nonce=\"%s\">const t=new URLSearchParams(location.hash.slice(1)).get('token');"
+	"<script nonce=\"%s\">function link(){"
+	"const t=new URLSearchParams(location.hash.slice(1)).get('token');"
 	"if(t){history.replaceState(null,'',location.pathname);"
-	"document.getElementById('token').value=t;document.forms[0].submit()}</script>\n"
+	"document.getElementById('token').value=t;document.forms[0].submit()}}"
+	"addEventListener('hashchange',link);link()</script>\n"
 	"</body></html>\n";
 
 void login_answer_page(struct conn *c, unsigned status) {
