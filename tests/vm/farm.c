@@ -192,6 +192,11 @@ void desktop_expect(struct desktop *d, const uint8_t colour[3], double percent, 
 		share = d->viewer.frames ? desktop_share(d, colour, 0, UINT32_MAX, 12) : 0;
 	} while (share < percent && now_ns() < deadline);
 	desktop_save(d, what);
+	/* In it stands the desktop's name, in white. */
+	static const uint8_t white[3] = {255, 255, 255};
+	if (share >= percent && desktop_share(d, white, 0, UINT32_MAX, 40) < 0.02) {
+		fail("%s: %s: no text", d->name, what);
+	}
 	if (share < percent) {
 		desktop_log(d);
 		fail("%s: %s: %.1f %% of the picture, after %llu frames", d->name, what, share,

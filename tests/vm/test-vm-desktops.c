@@ -73,6 +73,10 @@ static void check_confined(struct desktop *d) {
 			fail("%s may: %s", d->name, forbidden[i]);
 		}
 	}
+	/* Not even as the node's owner: the mount is nodev, and the device cgroup has no rule for it. */
+	check_int(vm_run(d->farm->vm, 60,
+			  "podman exec --user 0 %s head -c 1 /dev/dri/card0 2>/dev/null", d->name),
+		!=, 0);
 	/* Of the managers' directories it has the sockets, and it has no other desktop's. */
 	check_str(desktop_run(d, 60, "ls /run/helix-drm /run/helix-input | grep sock$ | sort"),
 		"drm.sock\ninput.sock\n");
@@ -125,11 +129,26 @@ TEST_TIMEOUT(weston_survives_its_parts, 1800) {
 	farm_stop(&f);
 }
 
-/* GNOME's own: a dark bar with the clock on top, and a wallpaper that is neither. */
+/* Share of the picture below the top bar that is rather blue, as GNOME's wallpaper, in percent. */
+static double share_of_blue(const struct decoded *p) {
+	unsigned blue = 0, all = 0;
+	for (uint32_t y = 60; y < p->height; y += 8) {
+		for (uint32_t x = 0; x < p->width; x += 8) {
+			uint8_t rgb[3];
+			decode_pixel(p, x, y, rgb);
+			blue += rgb[2] > rgb[0] + 20 && rgb[2] > rgb[1];
+			all++;
+		}
+	}
+	return 100.0 * blue / all;
+}
+
+/* GNOME's own: a black bar with white signs on top, and its blue wallpaper. */
 static void check_gnome(const struct desktop *d) {
-	static const uint8_t black[3] = {0, 0, 0};
+	static const uint8_t black[3] = {0, 0, 0}, white[3] = {255, 255, 255};
 	check_int(desktop_share(d, black, 0, 30, 40), >, 70);
-	check_int(desktop_share(d, black, 60, UINT32_MAX, 40), <, 60);
+	check_int(100 * desktop_share(d, white, 0, 30, 60), >, 20);
+	check_int(share_of_blue(&d->viewer.picture), >, 40);
 }
 
 TEST_TIMEOUT(gnome_in_a_container, 1800) {
@@ -167,6 +186,21 @@ TEST_TIMEOUT(mutter_in_a_container, 1800) {
 	farm_stop(&f);
 }
 
+/* Its bridge answers on its own network, but not to another desktop. */
+static void check_out_of_reach(struct desktop *d, const struct desktop *other) {
+	char reach[256];
+	(void)snprintf(reach, sizeof(reach),
+		"timeout 3 bash -c \"echo >/dev/tcp/$(podman inspect --format "
+		"'{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' %s)/9876\"",
+		other->name);
+	vm_run_ok(d->farm->vm, 60, "%s", reach);
+	check_int(vm_run(d->farm->vm, 60, "podman exec %s %s", d->name, reach), !=, 0);
+	check_int(vm_run(d->farm->vm, 60,
+			  "podman exec %s timeout 3 bash -c 'echo >/dev/tcp/10.0.2.15/%u'", d->name,
+			  9876 + other->number),
+		!=, 0);
+}
+
 #define FARM_SIZE 10u
 
 /* Frames of each but one go on coming. */
@@ -197,6 +231,7 @@ TEST_TIMEOUT(ten_desktops, 3000) {
 	check_others_move(d, FARM_SIZE, "frames of all");
 	check_int(farm_count_free(&f), ==, OUTPUTS - FARM_SIZE);
 
+	check_out_of_reach(&d[2], &d[3]);
 	/* One compositor is killed, then one whole container. */
 	desktop_end(&d[4]);
 	(void)vm_run(f.vm, 60, "podman exec desktop-5 pkill -KILL weston$");
