@@ -7,7 +7,6 @@
 
 #include "bridge-options.h"
 #include "config.h"
-#include "log.h"
 #include "parse.h"
 
 static int set_exporter(const char *value, void *data) {
@@ -118,14 +117,6 @@ static int set_gateway_insecure(const char *value, void *data) {
 	return 0;
 }
 
-static int set_log_level(const char *value, void *data) {
-	int level = log_level_from_string(value);
-	if (level >= 0) {
-		log_set_level((enum log_level)level);
-	}
-	return MIN(level, 0);
-}
-
 static const struct option_spec options[] = {
 	{"exporter", 'e', "[HOST:]PORT",
 		"where the pictures come from (default: as the lease says)", set_exporter},
@@ -153,7 +144,8 @@ static const struct option_spec options[] = {
 		"authorities of the gateway's certificate (default: the system's)", set_gateway_ca},
 	{"gateway-insecure", 0, NULL, "do not look at the gateway's certificate",
 		set_gateway_insecure},
-	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)", set_log_level},
+	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)",
+		options_set_log_level},
 	{0},
 };
 

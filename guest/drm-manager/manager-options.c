@@ -6,7 +6,6 @@
 
 #include <helix/hxfr.h>
 
-#include "log.h"
 #include "manager-options.h"
 #include "parse.h"
 #include "proto/lease.h"
@@ -151,14 +150,6 @@ static int set_key(const char *value, void *data) {
 	return 0;
 }
 
-static int set_log_level(const char *value, void *data) {
-	int level = log_level_from_string(value);
-	if (level >= 0) {
-		log_set_level((enum log_level)level);
-	}
-	return MIN(level, 0);
-}
-
 static const struct option_spec options[] = {
 	{"device", 'd', "PATH", "card to lease outputs of; repeatable (default: all of virtio-gpu)",
 		set_device},
@@ -178,7 +169,8 @@ static const struct option_spec options[] = {
 		set_read_timeout},
 	{"grace", 0, "MS", "how long holders may take to come back after a restart (default 10000)",
 		set_grace},
-	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)", set_log_level},
+	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)",
+		options_set_log_level},
 	{0},
 };
 

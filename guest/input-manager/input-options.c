@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "input-options.h"
-#include "log.h"
 #include "parse.h"
 
 static struct manager_config *config_of(void *data) {
@@ -67,14 +66,6 @@ static int set_node_timeout(const char *value, void *data) {
 	return parse_u32(value, 1, 3600 * 1000, &config_of(data)->node_timeout_ms);
 }
 
-static int set_log_level(const char *value, void *data) {
-	int level = log_level_from_string(value);
-	if (level >= 0) {
-		log_set_level((enum log_level)level);
-	}
-	return MIN(level, 0);
-}
-
 static const struct option_spec options[] = {
 	{"socket", 's', "PATH", "listen here (default " INPUT_SOCKET_DEFAULT ")", set_socket},
 	{"allow-uid", 0, "UID", "serve this user; repeatable (default: everybody)", set_allow_uid},
@@ -89,7 +80,8 @@ static const struct option_spec options[] = {
 		set_read_timeout},
 	{"node-timeout", 0, "MS", "time limit for a device's node to appear (default 5000)",
 		set_node_timeout},
-	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)", set_log_level},
+	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)",
+		options_set_log_level},
 	{0},
 };
 

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "launcher-options.h"
-#include "log.h"
 #include "parse.h"
 #include "util.h"
 
@@ -154,15 +153,6 @@ static int set_print_times(const char *value, void *data) {
 	return 0;
 }
 
-static int set_log_level(const char *value, void *data) {
-	int level = log_level_from_string(value);
-	if (level < 0) {
-		return level;
-	}
-	log_set_level((enum log_level)level);
-	return 0;
-}
-
 static const struct option_spec options[] = {
 	{"size", 'm', "WxH[@HZ]", "size of the desktop (default 1920x1080@60)", set_size},
 	{"refresh", 'r', "HZ", "refresh rate of the desktop (default 60)", set_refresh},
@@ -199,7 +189,8 @@ static const struct option_spec options[] = {
 	{"resize", 0, "WxH[@HZ]", "resize the desktop of this container and exit", set_resize},
 	{"status", 0, NULL, "print the state of this container's desktop and exit", set_status},
 	{"print-times", 0, NULL, "print how long each part took, once all is up", set_print_times},
-	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)", set_log_level},
+	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)",
+		options_set_log_level},
 	{0},
 };
 

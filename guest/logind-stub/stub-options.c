@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "log.h"
 #include "parse.h"
 #include "stub-options.h"
 
@@ -91,14 +90,6 @@ static int set_user(const char *value, void *data) {
 	return 0;
 }
 
-static int set_log_level(const char *value, void *data) {
-	int level = log_level_from_string(value);
-	if (level >= 0) {
-		log_set_level((enum log_level)level);
-	}
-	return MIN(level, 0);
-}
-
 static const struct option_spec options[] = {
 	{"lease-fd", 0, "FD", "the DRM lease, inherited; needed", set_lease_fd},
 	{"control-fd", 0, "FD", "socket of the supervisor, inherited", set_control_fd},
@@ -111,7 +102,8 @@ static const struct option_spec options[] = {
 	{"input-socket", 'i', "PATH", "socket of the input manager (default: no input devices)",
 		set_input_socket},
 	{"udev-dir", 0, "PATH", "where the udev database is (default /run/udev)", set_udev_dir},
-	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)", set_log_level},
+	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)",
+		options_set_log_level},
 	{0},
 };
 

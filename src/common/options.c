@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "log.h"
 #include "options.h"
 #include "util.h"
 
@@ -101,4 +102,14 @@ enum options_result options_parse(
 	}
 	*ret_index = optind;
 	return OPTIONS_RUN;
+}
+
+int options_set_log_level(const char *value, void *data) {
+	(void)data;
+	int level = log_level_from_string(value);
+	if (level < 0) {
+		return level;
+	}
+	log_set_level((enum log_level)level);
+	return 0;
 }

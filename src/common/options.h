@@ -40,4 +40,7 @@ enum options_result {
 enum options_result options_parse(
 	const struct program_spec *program, int argc, char *argv[], void *data, int *ret_index);
 
+/* option_spec.set of --log-level. */
+int options_set_log_level(const char *value, void *data);
+
 #endif

@@ -5,7 +5,6 @@
 
 #include "edid.h"
 #include "export-options.h"
-#include "log.h"
 #include "parse.h"
 #include "util.h"
 
@@ -152,15 +151,6 @@ static int set_source(const char *value, void *data) {
 	return 0;
 }
 
-static int set_log_level(const char *value, void *data) {
-	(void)data;
-	int level = log_level_from_string(value);
-	if (level >= 0) {
-		log_set_level((enum log_level)level);
-	}
-	return MIN(level, 0);
-}
-
 static int set_print_capabilities(const char *value, void *data) {
 	(void)value;
 	((struct export_options *)data)->print_capabilities = true;
@@ -204,7 +194,8 @@ static const struct option_spec options[] = {
 		set_memory_budget},
 	{"source", 0, "KIND", "device, or pattern: moving pictures without a VM (default device)",
 		set_source},
-	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)", set_log_level},
+	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)",
+		options_set_log_level},
 	{"print-capabilities", 0, NULL,
 		"print what vhost-user management asks for, as JSON, and exit",
 		set_print_capabilities},

@@ -5,7 +5,6 @@
 
 #include "config.h"
 #include "gateway-options.h"
-#include "log.h"
 #include "parse.h"
 #include "proto/revdial.h"
 #include "util.h"
@@ -126,15 +125,6 @@ static int set_new_token(const char *value, void *data) {
 	return 0;
 }
 
-static int set_log_level(const char *value, void *data) {
-	int level = log_level_from_string(value);
-	if (level < 0) {
-		return level;
-	}
-	log_set_level((enum log_level)level);
-	return 0;
-}
-
 static const struct option_spec options[] = {
 	{"listen", 'l', "[HOST:]PORT", "serve here (default 127.0.0.1:8080)", set_listen},
 	{"desktop", 'd', "NAME=HOST:PORT",
@@ -156,7 +146,8 @@ static const struct option_spec options[] = {
 	{"thumbnail-ms", 0, "MS", "least age of a thumbnail that is replaced (default 2000)",
 		set_thumbnail_ms},
 	{"new-token", 0, NULL, "print a new token and its hash, and exit", set_new_token},
-	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)", set_log_level},
+	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)",
+		options_set_log_level},
 	{0},
 };
 

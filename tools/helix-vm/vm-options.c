@@ -206,12 +206,6 @@ static int set_shutdown_timeout(const char *value, void *data) {
 	return parse_u32(value, 0, 3600, &((struct vm_options *)data)->shutdown_timeout_s);
 }
 
-static int set_log_level(const char *value, void *data) {
-	int level = log_level_from_string(value);
-	((struct vm_options *)data)->log_level = level;
-	return MIN(level, 0);
-}
-
 static int set_print_command(const char *value, void *data) {
 	((struct vm_options *)data)->action = VM_PRINT_COMMAND;
 	return 0;
@@ -254,7 +248,8 @@ static const struct option_spec options[] = {
 		set_runtime_dir},
 	{"shutdown-timeout", 0, "SECONDS", "time for the guest to shut down (default 60)",
 		set_shutdown_timeout},
-	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)", set_log_level},
+	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)",
+		options_set_log_level},
 	{"print-command", 0, NULL, "print the commands instead, and exit", set_print_command},
 	{"print-libvirt-xml", 0, NULL, "print a libvirt domain instead, and exit",
 		set_print_libvirt_xml},
