@@ -12,5 +12,9 @@ guest=build/test-guest
 scripts/setup.sh build run bench
 make --no-print-directory $build/build.ninja build >/dev/null
 vm/make-test-guest.sh $guest $build/tests/vm/guest-agent $build/tools/drm-flipper
+# Desktops in containers: in the image that make test has made, if it has.
+if grep -qs "for tests" build/vm-image/about; then
+	export HELIX_TEST_VM_IMAGE=$PWD/build/vm-image
+fi
 HELIX_TEST_GUEST=$PWD/$guest meson test -C $build --no-rebuild --benchmark --verbose \
 	--num-processes 1 "$@"
