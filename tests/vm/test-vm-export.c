@@ -114,6 +114,10 @@ TEST_TIMEOUT(outputs_are_plugged_as_asked, 300) {
 	/* Up to 8K; nothing need be shown on it. */
 	v.scanout = 7;
 	viewer_enable(&v, loop, 7680, 4320, 60);
+	/* The guest may not have asked yet; if it lost the event, it hears of it again soon. */
+	vm_run_ok(vm, 30,
+		"for i in $(seq 40); do drm-flipper --list | grep -q 7680x4320 && exit 0; "
+		"sleep 0.25; done; exit 1");
 	check_preferred(vm_run_ok(vm, 20, "drm-flipper --list"), 7, 7680, 4320, 60);
 	viewer_enable(&v, loop, 640, 480, 60);
 
