@@ -4,7 +4,7 @@
 BUILD = build/release
 PREFIX = /usr/local
 
-.PHONY: build run test bench fuzz install format check-format clean help
+.PHONY: build run test test-full bench fuzz install format check-format clean help
 
 build: $(BUILD)/build.ninja
 	@meson compile -C $(BUILD)
@@ -17,7 +17,10 @@ run:
 	@scripts/run.sh
 
 test:
-	@scripts/test.sh
+	@scripts/test.sh $(if $(FULL),--full)
+
+test-full:
+	@$(MAKE) --no-print-directory test FULL=yes
 
 bench:
 	@scripts/bench.sh
@@ -42,6 +45,7 @@ help:
 	@echo "make               build into $(BUILD)"
 	@echo "make run           a VM with three desktops (the first time makes its image); Ctrl-C ends it"
 	@echo "make test          all builds, tests and checks (installs what they need)"
+	@echo "make test-full     the same, with GNOME too"
 	@echo "make bench         measurements"
 	@echo "make fuzz          each fuzz target for FUZZ_SECONDS (60)"
 	@echo "make install       install; PREFIX=/usr/local, DESTDIR="

@@ -5,7 +5,10 @@
 # tests with address and undefined-behaviour sanitizers, and the checks of style. The last line says
 # "N passed, N failed, N skipped"; a check counts as one test. Exits 1 if anything failed.
 #
-# Builds in build/gcc, build/clang and build/asan; the test guest is kept in build/test-guest.
+#   scripts/test.sh [--full]     --full: with GNOME and Mutter too, which takes ten minutes more
+#
+# Builds in build/gcc, build/clang and build/asan; the test guest is kept in build/test-guest, the
+# image with desktops in build/vm-image.
 #
 # shellcheck disable=SC2317 # functions that check() calls
 set -uo pipefail
@@ -14,6 +17,9 @@ cd "$(dirname "$0")/.." || exit
 exec </dev/null
 # Tests with a thousand connections have both ends of each.
 ulimit -S -n 8192 2>/dev/null || true
+
+flavour=small
+[ "${1-}" != --full ] || flavour=full
 
 passed=0
 failed=0
@@ -85,7 +91,8 @@ make_systemd_guest() {
 
 # The image that users run, with desktops in containers.
 make_vm_image() {
-	vm/make-vm-image.sh --out build/vm-image --flavour full --test --build build/gcc && return
+	vm/make-vm-image.sh --out build/vm-image --flavour "$flavour" --test \
+		--build build/gcc && return
 	[ "$(id -u)" != 0 ] || return 1
 	echo "the image cannot be made here without root"
 	return 77

@@ -47,7 +47,7 @@ static void require_image(bool with_gnome) {
 		(void)fclose(f);
 	}
 	if (with_gnome && !full) {
-		skip("the image has no GNOME (make-vm-image.sh --flavour full)");
+		skip("the image has no GNOME (make test-full)");
 	}
 	check(setenv("HELIX_TEST_GUEST", image, 1) == 0);
 }
