@@ -53,7 +53,7 @@ static void require_image(bool with_gnome) {
 }
 
 static void put_file(struct vm *vm, const char *path, const char *text) {
-	vm_run_ok(vm, 20, "mkdir -p $(dirname %s); cat >%s <<'END'\n%sEND\nchmod 755 %s", path,
+	vm_run_ok(vm, 60, "mkdir -p $(dirname %s); cat >%s <<'END'\n%sEND\nchmod 755 %s", path,
 		path, text, path);
 }
 
@@ -86,7 +86,7 @@ void farm_stop(struct farm *f) {
 
 unsigned farm_count_free(struct farm *f) {
 	unsigned n = 0;
-	const char *list = vm_run_ok(f->vm, 30, "helix-lease --list");
+	const char *list = vm_run_ok(f->vm, 90, "helix-lease --list");
 	for (const char *p = strstr(list, " free "); p; p = strstr(p + 1, " free ")) {
 		n++;
 	}
@@ -122,7 +122,7 @@ void desktop_start(struct desktop *d, struct farm *f, unsigned number, const cha
 /* The scanout that a desktop has; 0 as long as it has none. */
 static unsigned find_scanout(struct desktop *d) {
 	const char *list =
-		vm_run_ok(d->farm->vm, 30, "helix-lease --list | grep -w '%s'; true", d->name);
+		vm_run_ok(d->farm->vm, 90, "helix-lease --list | grep -w '%s'; true", d->name);
 	unsigned scanout;
 	return sscanf(list, "%u", &scanout) == 1 ? scanout : 0;
 }

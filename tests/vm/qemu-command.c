@@ -8,8 +8,8 @@
 #include "test.h"
 
 /* Kernel options that save boot time under emulation, and keep the text cursor from blinking. */
-#define KERNEL_OPTIONS                                                                         \
-	"console=ttyS0 quiet panic=-1 mitigations=off nowatchdog tsc=reliable no_timer_check " \
+#define KERNEL_OPTIONS                                                         \
+	"console=ttyS0 quiet panic=-1 nowatchdog tsc=reliable no_timer_check " \
 	"rcupdate.rcu_expedited=1 random.trust_cpu=on audit=0 vt.global_cursor_default=0"
 
 static void add(struct qemu_command *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -48,7 +48,7 @@ static void add_kernel(struct qemu_command *c, const struct vm *vm, const char *
 	add(c, "-initrd");
 	add(c, "%s/initrd.img", guest);
 	add(c, "-append");
-	add(c, "%s helix.exporter=10.0.2.2:%u %s", options, vm->port,
+	add(c, "%s mitigations=off helix.exporter=10.0.2.2:%u %s", options, vm->port,
 		vm->config.append ? vm->config.append : "");
 	(void)snprintf(path, sizeof(path), "%s/disk.img", guest);
 	if (access(path, R_OK) == 0) {
