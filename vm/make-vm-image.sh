@@ -161,7 +161,7 @@ base() {
 #
 # Our programs. The build is kept in the cache, so that only what changed is compiled again.
 #
-# in_build_root COMMAND...: with this source tree in /source, the build in /build, $work in /work
+# in_build_root COMMAND...: with this source tree in /source, the build in /build, $work in /out
 in_build_root() {
 	# shellcheck disable=SC2016 # the inner shell's own
 	unshare --mount sh -ec '
@@ -170,7 +170,7 @@ in_build_root() {
 		mount --rbind /dev "$1/dev"
 		mount --bind "$2" "$1/source"
 		mount --bind "$3" "$1/build"
-		mount --bind "$4" "$1/work"
+		mount --bind "$4" "$1/out"
 		root=$1
 		shift 4
 		exec chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$@"' \
@@ -197,11 +197,11 @@ else
 	base build "$(sed -n '/^build="/,/"$/p' "$here/../scripts/setup.sh" | sed 's/^build=//' |
 		tr -d '"' | xargs | tr ' ' ,)"
 	build_root=$cache/root-$(basename "$tar" .tar)
-	if [ ! -e "$build_root/build" ]; then
+	if [ ! -e "$build_root/out" ]; then
 		rm -rf "$cache"/build "$cache"/root-*
 		mkdir "$build_root"
 		tar -xf "$tar" -C "$build_root" --exclude='./dev/*'
-		mkdir "$build_root"/{source,work,build}
+		mkdir "$build_root"/{source,out,build}
 	fi
 	mkdir -p "$cache/build"
 	say "our programs"
@@ -209,7 +209,7 @@ else
 		quietly in_build_root meson setup /build /source --buildtype=release -Dtests=disabled
 	quietly in_build_root ninja -C /build guest-programs
 	for kind in vm container; do
-		install_programs $kind in_build_root env DESTDIR="/work/programs-$kind" \
+		install_programs $kind in_build_root env DESTDIR="/out/programs-$kind" \
 			meson install -C /build
 	done
 fi
