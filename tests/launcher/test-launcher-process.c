@@ -147,7 +147,11 @@ TEST(signals_are_as_at_first) {
 	(void)close(p[1]);
 	const char *text = read_all(p[0]);
 	check(strstr(text, "SigBlk:\t0000000000000000"));
-	check(strstr(text, "SigIgn:\t0000000000000000"));
+	/* But for the two that are glibc's own: make, which uses posix_spawn(), leaves them ignored, and
+	 * sigaction() cannot name them. */
+	const char *ignored = strstr(text, "SigIgn:\t");
+	check(ignored);
+	check_int(strtoull(ignored + strlen("SigIgn:\t"), NULL, 16) & ~0x180000000ULL, ==, 0);
 	check_int(wait_for(pid), ==, 0);
 }
 
