@@ -297,7 +297,7 @@ images() {
 # A program that lacks a library here would only be found out at boot.
 check_libraries() {
 	local program missing
-	for program in "$work"/vm-programs/usr/local/*bin/*; do
+	for program in "$work"/programs-vm/usr/local/*bin/*; do
 		missing=$(inside ldd "/${program#"$work/programs-vm/"}" 2>&1 | grep 'not found' || true)
 		[ -z "$missing" ] || die "${program##*/} does not run with Debian $suite:
 $missing
