@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent-protocol.h"
+#include "kvm.h"
 #include "qemu-command.h"
 #include "test.h"
 
@@ -89,7 +90,7 @@ void qemu_command_make(
 	add(c, "-m");
 	add(c, "%uM", vm->config.memory_mib);
 	add(c, "-accel");
-	add(c, access("/dev/kvm", R_OK | W_OK) == 0 ? "kvm" : "tcg,thread=multi");
+	add(c, kvm_check() == 0 ? "kvm" : "tcg,thread=multi");
 	add_words(c, "-cpu max -smp 2");
 	add_kernel(c, vm, guest);
 	add(c, "-qmp");

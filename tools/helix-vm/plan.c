@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "kvm.h"
 #include "log.h"
 #include "plan.h"
 
@@ -100,23 +101,18 @@ static int find_accel(struct plan *p) {
 		log_info("accelerator: tcg, as asked for");
 		return 0;
 	}
-	CLEANUP_CLOSE int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	int r = fd < 0 ? -errno : 0;
+	int r = kvm_check();
 	p->kvm = r == 0;
 	if (p->kvm) {
 		log_info("accelerator: kvm");
 		return 0;
 	}
-	const char *hint = r == -ENOENT ? "the processor's virtualization is off, or kvm.ko is "
-					  "not loaded"
-		: r == -EACCES          ? "are you in group kvm?"
-					: "";
 	if (o->accel == VM_ACCEL_KVM) {
-		log_err_errno(r, "no kvm: /dev/kvm (%s)", hint);
+		log_err_errno(r, "no kvm: /dev/kvm (%s)", kvm_hint(r));
 		return r;
 	}
 	log_info("accelerator: tcg, which is slow, because of /dev/kvm: %s (%s)", strerror(-r),
-		hint);
+		kvm_hint(r));
 	return 0;
 }
 
