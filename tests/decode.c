@@ -87,7 +87,7 @@ int decode_feed(struct decoder *d, const void *data, size_t size, struct decoded
 		.v = f->data[2],
 		.y_stride = (uint32_t)f->linesize[0],
 		.uv_stride = (uint32_t)f->linesize[1],
-		.key = f->key_frame,
+		.key = f->pict_type == AV_PICTURE_TYPE_I,
 		.bt709_limited = f->colorspace == AVCOL_SPC_BT709 &&
 			f->color_range == AVCOL_RANGE_MPEG &&
 			f->color_primaries == AVCOL_PRI_BT709 && f->color_trc == AVCOL_TRC_BT709,

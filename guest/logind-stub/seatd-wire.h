@@ -54,7 +54,8 @@ ssize_t seatd_encode_request(uint8_t *buf, size_t size, const struct seatd_reque
 
 /* Messages without a payload; with a number; SEAT_OPENED. Bytes written, or -ENOBUFS. */
 ssize_t seatd_encode_plain(uint8_t *buf, size_t size, uint16_t opcode);
-ssize_t seatd_encode_number(uint8_t *buf, size_t size, uint16_t opcode, int32_t number);
+ssize_t seatd_encode_number(uint8_t *buf, size_t size, uint16_t opcode, int32_t number)
+	__attribute__((nonnull));
 ssize_t seatd_encode_seat_opened(uint8_t *buf, size_t size, const char *seat);
 
 #endif
