@@ -22,20 +22,7 @@ LOG_MODULE("listen");
 #define PEER_LOG_LINES 20
 
 bool manager_may_log(struct manager *m) {
-	uint64_t now = now_ns();
-	if (now - m->log_window_ns > NSEC_PER_SEC) {
-		if (m->log_suppressed > 0) {
-			log_info("%u more such lines were left out", m->log_suppressed);
-		}
-		m->log_window_ns = now;
-		m->log_lines = m->log_suppressed = 0;
-	}
-	if (m->log_lines == PEER_LOG_LINES) {
-		m->log_suppressed++;
-		return false;
-	}
-	m->log_lines++;
-	return true;
+	return log_rate_allows(&m->log_rate, PEER_LOG_LINES, log_module);
 }
 
 static unsigned count_peer(const struct manager *m, const struct peer *peer) {

@@ -15,6 +15,7 @@
 #include "card.h"
 #include "exporter.h"
 #include "list.h"
+#include "log-rate.h"
 #include "policy.h"
 #include "store.h"
 #include "uevent.h"
@@ -106,8 +107,7 @@ struct manager {
 	struct list conns; // conn.link
 	unsigned n_conns;
 	sd_event_source *accept_timer; /* pauses accepting while we are out of descriptors */
-	uint64_t log_window_ns;
-	unsigned log_lines, log_suppressed;
+	struct log_rate log_rate;      /* for manager_may_log() */
 };
 
 /* Whether a line about what some peer did may be logged: a few a second. */

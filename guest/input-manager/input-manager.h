@@ -17,6 +17,7 @@
 
 #include "devices.h"
 #include "list.h"
+#include "log-rate.h"
 #include "policy.h"
 #include "proto/input.h"
 #include "report.h"
@@ -52,8 +53,7 @@ struct manager {
 	int listen_fd, lock_fd; /* -1: none */
 	sd_event_source *listen_io;
 	sd_event_source *accept_timer; /* pauses accepting while we are out of descriptors */
-	uint64_t log_window_ns;
-	unsigned log_lines, log_suppressed;
+	struct log_rate log_rate;      /* for manager_may_log() */
 };
 
 /* manager.c */

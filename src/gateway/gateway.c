@@ -13,20 +13,7 @@ LOG_MODULE("gateway");
 #define PEER_LOG_LINES 10
 
 bool gateway_may_log(struct gateway *g) {
-	uint64_t now = now_ns();
-	if (now - g->log_window_ns > NSEC_PER_SEC) {
-		if (g->log_suppressed > 0) {
-			log_info("%u more such lines were left out", g->log_suppressed);
-		}
-		g->log_window_ns = now;
-		g->log_lines = g->log_suppressed = 0;
-	}
-	if (g->log_lines == PEER_LOG_LINES) {
-		g->log_suppressed++;
-		return false;
-	}
-	g->log_lines++;
-	return true;
+	return log_rate_allows(&g->log_rate, PEER_LOG_LINES, log_module);
 }
 
 void gateway_init(struct gateway *g) {

@@ -16,6 +16,7 @@
 
 #include "gateway-options.h"
 #include "list.h"
+#include "log-rate.h"
 #include "net/stream.h"
 #include "net/tls.h"
 
@@ -56,8 +57,7 @@ struct gateway {
 	struct list desktops; // struct desktop.link
 	struct list controls; // struct control.link, in revdial-server.c
 
-	uint64_t log_window_ns; /* for gateway_may_log() */
-	unsigned log_lines, log_suppressed;
+	struct log_rate log_rate; /* for gateway_may_log() */
 	struct gateway_stats stats;
 	uint8_t scratch[SCRATCH_SIZE]; /* of whoever reads right now */
 };

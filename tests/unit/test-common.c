@@ -3,6 +3,7 @@
 
 #include "bytes.h"
 #include "list.h"
+#include "log-rate.h"
 #include "log.h"
 #include "parse.h"
 #include "test.h"
@@ -99,4 +100,18 @@ TEST(list_keeps_order_and_survives_removal) {
 	check_int(list_first(&head, struct item, link)->n, ==, 0);
 	list_remove(&items[0].link);
 	check_int(list_first(&head, struct item, link)->n, ==, 2);
+}
+
+TEST(log_rate) {
+	struct log_rate rate = {0};
+	for (unsigned i = 0; i < 3; i++) {
+		check(log_rate_allows(&rate, 3, "test"));
+	}
+	check(!log_rate_allows(&rate, 3, "test"));
+	check(!log_rate_allows(&rate, 3, "test"));
+	check_int(rate.suppressed, ==, 2);
+	/* The next second begins. */
+	rate.window_ns -= 2 * NSEC_PER_SEC;
+	check(log_rate_allows(&rate, 3, "test"));
+	check_int(rate.suppressed, ==, 0);
 }

@@ -5,6 +5,7 @@
 
 #include "channel.h"
 #include "list.h"
+#include "log-rate.h"
 #include "mailbox.h"
 #include "server.h"
 
@@ -34,8 +35,7 @@ struct server {
 	struct access access;
 	struct mailbox *mailbox;
 
-	uint64_t log_window_ns; /* see server_may_log */
-	unsigned log_lines, log_suppressed;
+	struct log_rate log_rate; /* see server_may_log */
 
 	uint8_t discard[DISCARD_SIZE]; /* where payloads go that nobody wants */
 };

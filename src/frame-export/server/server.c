@@ -24,20 +24,7 @@ LOG_MODULE("server");
 #define PEER_LOG_LINES 10
 
 bool server_may_log(struct server *s) {
-	uint64_t now = now_ns();
-	if (now - s->log_window_ns > NSEC_PER_SEC) {
-		if (s->log_suppressed > 0) {
-			log_info("%u more such lines were left out", s->log_suppressed);
-		}
-		s->log_window_ns = now;
-		s->log_lines = s->log_suppressed = 0;
-	}
-	if (s->log_lines == PEER_LOG_LINES) {
-		s->log_suppressed++;
-		return false;
-	}
-	s->log_lines++;
-	return true;
+	return log_rate_allows(&s->log_rate, PEER_LOG_LINES, log_module);
 }
 
 void server_state_changed(struct server *s, uint32_t scanout) {
