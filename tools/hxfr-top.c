@@ -4,13 +4,12 @@
  * replies over the time between them, by the server's clock.
  */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 
 #include <helix/hxfr-client.h>
 
+#include "loop.h"
 #include "options.h"
 #include "parse.h"
 #include "util.h"
@@ -210,22 +209,10 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 	return 0;
 }
 
-static int handle_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *data) {
-	return sd_event_exit(((struct top *)data)->loop, 0);
-}
-
 static int set_up(struct top *t) {
-	sigset_t mask;
-	(void)sigemptyset(&mask);
-	(void)sigaddset(&mask, SIGINT);
-	(void)sigaddset(&mask, SIGTERM);
-	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
 	int r = sd_event_new(&t->loop);
 	if (r >= 0) {
-		r = sd_event_add_signal(t->loop, NULL, SIGINT, handle_signal, t);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(t->loop, NULL, SIGTERM, handle_signal, t);
+		r = loop_handle_end(t->loop, NULL, NULL);
 	}
 	if (r >= 0) {
 		r = sd_event_add_time(

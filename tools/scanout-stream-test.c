@@ -3,15 +3,14 @@
  * Subscribes to one scanout and reports what came: rate, sizes, regularity, latency, and whether
  * the pictures are whole and in order.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 
 #include <helix/hxfr-client.h>
 
 #include "counter-check.h"
+#include "loop.h"
 #include "options.h"
 #include "parse.h"
 #include "stream-report.h"
@@ -256,10 +255,6 @@ static int handle_time_up(sd_event_source *source, uint64_t usec, void *data) {
 	return sd_event_exit(((struct test *)data)->loop, 0);
 }
 
-static int handle_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *data) {
-	return sd_event_exit(((struct test *)data)->loop, 0);
-}
-
 static int handle_read_tick(sd_event_source *source, uint64_t usec, void *data) {
 	struct test *t = data;
 	uint64_t bytes = MAX(t->config.read_rate * READ_TICK_US / 1000000, UINT64_C(1));
@@ -270,17 +265,9 @@ static int handle_read_tick(sd_event_source *source, uint64_t usec, void *data) 
 }
 
 static int set_up_loop(struct test *t) {
-	sigset_t mask;
-	(void)sigemptyset(&mask);
-	(void)sigaddset(&mask, SIGINT);
-	(void)sigaddset(&mask, SIGTERM);
-	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
 	int r = sd_event_new(&t->loop);
 	if (r >= 0) {
-		r = sd_event_add_signal(t->loop, NULL, SIGINT, handle_signal, t);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(t->loop, NULL, SIGTERM, handle_signal, t);
+		r = loop_handle_end(t->loop, NULL, NULL);
 	}
 	if (r >= 0 && t->config.seconds) {
 		r = sd_event_add_time_relative(t->loop, NULL, CLOCK_MONOTONIC,

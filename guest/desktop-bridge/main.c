@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* desktop-bridge: see bridge.h for its parts. */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -10,6 +9,7 @@
 #include "http-routes.h"
 #include "input/backend.h"
 #include "log.h"
+#include "loop.h"
 #include "revdial-client.h"
 #include "viewer.h"
 #include "ws-input.h"
@@ -33,20 +33,6 @@ static int handle_signal(sd_event_source *source, const struct signalfd_siginfo 
 	}
 	return sd_event_add_time_relative(
 		b->loop, NULL, CLOCK_MONOTONIC, GOODBYE_US, 0, handle_goodbye, NULL);
-}
-
-static int create_loop(struct bridge *b) {
-	int r = sd_event_default(&b->loop);
-	if (r >= 0) {
-		r = sd_event_add_signal(b->loop, NULL, SIGTERM, handle_signal, b);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(b->loop, NULL, SIGINT, handle_signal, b);
-	}
-	if (r >= 0) {
-		(void)sd_event_set_watchdog(b->loop, true);
-	}
-	return r;
 }
 
 static void get_size(uint32_t *ret_width, uint32_t *ret_height, void *data) {
@@ -103,7 +89,7 @@ static int call_gateway(struct bridge *b, uint16_t port) {
 
 static int run(struct bridge *b, struct http_config *http) {
 	uint16_t port;
-	int r = create_loop(b);
+	int r = loop_create(handle_signal, b, &b->loop);
 	if (r >= 0) {
 		r = canary_init(&b->canary, b->loop);
 	}
@@ -176,12 +162,6 @@ int main(int argc, char *argv[]) {
 		.routes = bridge_routes,
 		.data = &b,
 	};
-	sigset_t mask;
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
 
 	int r = run(&b, &http);
 	finish(&b);

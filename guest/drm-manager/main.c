@@ -2,12 +2,12 @@
 /*
  * helix-drm-manager: the only master of the VM's cards. See manager.h for its parts.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
+#include "loop.h"
 #include "manager-options.h"
 #include "manager.h"
 
@@ -90,29 +90,13 @@ static int create_exporters(struct manager *m) {
 	return 0;
 }
 
-static int handle_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *data) {
-	return sd_event_exit(sd_event_source_get_event(source), 0);
-}
-
-static int create_loop(struct manager *m) {
-	int r = sd_event_default(&m->loop);
-	if (r >= 0) {
-		r = sd_event_add_signal(m->loop, NULL, SIGTERM, handle_signal, NULL);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(m->loop, NULL, SIGINT, handle_signal, NULL);
-	}
-	if (r >= 0) {
-		(void)sd_event_set_watchdog(m->loop, true);
-		r = uevent_monitor_create(m->loop, pool_handle_hotplug, m, &m->uevents);
-	}
-	return r;
-}
-
 static int run(struct manager *m) {
 	int r = store_open(&m->store);
 	if (r >= 0) {
-		r = create_loop(m);
+		r = loop_create(NULL, NULL, &m->loop);
+	}
+	if (r >= 0) {
+		r = uevent_monitor_create(m->loop, pool_handle_hotplug, m, &m->uevents);
 	}
 	if (r >= 0) {
 		r = open_cards(m);
@@ -176,12 +160,6 @@ int main(int argc, char *argv[]) {
 	for (unsigned i = 0; i < LISTENERS_MAX; i++) {
 		m.listeners[i] = (struct listener){.fd = -1, .lock_fd = -1};
 	}
-	sigset_t mask;
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
 
 	int r = run(&m);
 	finish(&m);

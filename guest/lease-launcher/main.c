@@ -10,6 +10,7 @@
 
 #include "launcher.h"
 #include "log.h"
+#include "loop.h"
 #include "util.h"
 
 LOG_MODULE("launcher");
@@ -27,20 +28,13 @@ static int handle_end(sd_event_source *source, const struct signalfd_siginfo *in
 
 static int create_loop(struct launcher *l) {
 	static const int ends[] = {SIGTERM, SIGINT, SIGHUP};
-	sigset_t mask;
-	(void)sigemptyset(&mask);
-	(void)sigaddset(&mask, SIGCHLD);
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
-		(void)sigaddset(&mask, ends[i]);
-	}
-	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 	int r = sd_event_default(&l->loop);
 	if (r >= 0) {
-		r = sd_event_add_signal(l->loop, NULL, SIGCHLD, handle_child, l);
+		r = loop_handle_signal(l->loop, SIGCHLD, handle_child, l);
 	}
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(ends); i++) {
-		r = sd_event_add_signal(l->loop, NULL, ends[i], handle_end, l);
+		r = loop_handle_signal(l->loop, ends[i], handle_end, l);
 	}
 	return r;
 }

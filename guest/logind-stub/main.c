@@ -3,34 +3,16 @@
  * logind-stub: lets an unmodified compositor take a DRM lease as if it were its own graphics card.
  * See stub.h for its parts.
  */
-#include <signal.h>
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
+#include "loop.h"
 #include "stub-options.h"
 
 LOG_MODULE("stub");
 
-static int handle_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *data) {
-	return sd_event_exit(sd_event_source_get_event(source), 0);
-}
-
 static void handle_ready(void *data) {
 	(void)sd_notify(0, "READY=1");
-}
-
-static int create_loop(sd_event **ret) {
-	int r = sd_event_default(ret);
-	if (r >= 0) {
-		r = sd_event_add_signal(*ret, NULL, SIGTERM, handle_signal, NULL);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(*ret, NULL, SIGINT, handle_signal, NULL);
-	}
-	if (r >= 0) {
-		(void)sd_event_set_watchdog(*ret, true);
-	}
-	return r;
 }
 
 int main(int argc, char *argv[]) {
@@ -45,14 +27,7 @@ int main(int argc, char *argv[]) {
 	case OPTIONS_RUN:
 		break;
 	}
-	sigset_t mask;
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
-
-	int r = create_loop(&loop);
+	int r = loop_create(NULL, NULL, &loop);
 	if (r >= 0) {
 		r = stub_init(&stub, loop, &config, handle_ready, NULL);
 	}

@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <systemd/sd-daemon.h>
@@ -23,6 +22,7 @@
 #include "edid.h"
 #include "export-options.h"
 #include "log.h"
+#include "loop.h"
 #include "qemu/hotplug.h"
 #include "server/server.h"
 #include "util.h"
@@ -360,15 +360,8 @@ static int create_server(struct exporter *e) {
 }
 
 static int create_loop(struct exporter *e) {
-	int r = sd_event_default(&e->loop);
+	int r = loop_create(NULL, NULL, &e->loop);
 	if (r >= 0) {
-		r = sd_event_add_signal(e->loop, NULL, SIGTERM, NULL, NULL);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(e->loop, NULL, SIGINT, NULL, NULL);
-	}
-	if (r >= 0) {
-		(void)sd_event_set_watchdog(e->loop, true);
 		e->events_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		e->device_stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		r = e->events_fd < 0 || e->device_stop_fd < 0 ? -errno : 0;
@@ -441,15 +434,6 @@ int main(int argc, char *argv[]) {
 		puts("{\"type\": \"gpu\", \"features\": []}");
 		return 0;
 	}
-	/* Before any thread starts: they inherit it, and only the main loop takes signals. */
-	sigset_t mask;
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &mask, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
-
 	int r = run(&e);
 	finish(&e);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -11,6 +11,7 @@
 #include "desktop.h"
 #include "gateway.h"
 #include "log.h"
+#include "loop.h"
 #include "proxy.h"
 #include "revdial-server.h"
 
@@ -73,10 +74,6 @@ static int handle_reload(sd_event_source *source, const struct signalfd_siginfo 
 	return 0;
 }
 
-static int handle_end(sd_event_source *source, const struct signalfd_siginfo *info, void *data) {
-	return sd_event_exit(sd_event_source_get_event(source), 0);
-}
-
 /* As many descriptors as we may have, and no more connections than that allows. */
 static void fit_limits(struct gateway *g) {
 	struct rlimit limit;
@@ -93,23 +90,6 @@ static void fit_limits(struct gateway *g) {
 	}
 }
 
-static int create_loop(struct gateway *g) {
-	int r = sd_event_default(&g->loop);
-	if (r >= 0) {
-		r = sd_event_add_signal(g->loop, NULL, SIGTERM, handle_end, NULL);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(g->loop, NULL, SIGINT, handle_end, NULL);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(g->loop, NULL, SIGHUP, handle_reload, g);
-	}
-	if (r >= 0) {
-		(void)sd_event_set_watchdog(g->loop, true);
-	}
-	return r;
-}
-
 static void open_web_root(struct gateway *g) {
 	g->web_root = open(g->options.web_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (g->web_root < 0) {
@@ -119,7 +99,10 @@ static void open_web_root(struct gateway *g) {
 
 static int start(struct gateway *g) {
 	const struct gateway_options *o = &g->options;
-	int r = create_loop(g);
+	int r = loop_create(NULL, NULL, &g->loop);
+	if (r >= 0) {
+		r = loop_handle_signal(g->loop, SIGHUP, handle_reload, g);
+	}
 	if (r >= 0) {
 		r = o->no_auth ? auth_create_open(&g->auth)
 			       : auth_create(o->tokens, o->cookie_key, &g->auth);
@@ -170,13 +153,6 @@ int main(int argc, char *argv[]) {
 		return print_new_token() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	gateway_init(&g);
-	sigset_t mask;
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
 
 	int r = run(&g);
 	gateway_finish(&g);
