@@ -11,6 +11,7 @@
 #include "log.h"
 #include "manager.h"
 #include "proto/lease.h"
+#include "send-fds.h"
 
 LOG_MODULE("conn");
 
@@ -21,10 +22,7 @@ LOG_MODULE("conn");
 #define WAIT_MAX_NS (24 * UINT64_C(3600) * NSEC_PER_SEC)
 
 static void log_peer(struct conn *c, const char *what) {
-	if (manager_may_log(c->manager)) {
-		const struct peer *p = &c->peer;
-		log_info("pid %d uid %u %s: %s", (int)p->pid, (unsigned)p->uid, p->group, what);
-	}
+	reception_log(&c->manager->reception, log_module, &c->peer, what);
 }
 
 static void set_timer(struct conn *c, uint64_t ns) {
@@ -38,21 +36,7 @@ static void stop_timer(struct conn *c) {
 
 /* All of it, with a descriptor unless that is -1, in one message. */
 static bool send_message(struct conn *c, const uint8_t *buf, size_t size, int fd) {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {(void *)(uintptr_t)buf, size};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	if (fd >= 0) {
-		msg.msg_control = control.space;
-		msg.msg_controllen = sizeof(control.space);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	return sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
+	return send_with_fds(c->fd, buf, size, &fd, fd >= 0 ? 1 : 0);
 }
 
 static void fill_reply(const struct output *o, struct lease_ext_reply *ret) {

@@ -67,29 +67,11 @@ static int set_socket(const char *value, void *data) {
 }
 
 static int set_allow_uid(const char *value, void *data) {
-	struct policy *p = &config_of(data)->policy;
-	uint32_t id;
-	int r = parse_u32(value, 0, UINT32_MAX - 1, &id);
-	if (r == 0 && p->n_uids == POLICY_IDS_MAX) {
-		return -ERANGE;
-	}
-	if (r == 0) {
-		p->uids[p->n_uids++] = id;
-	}
-	return r;
+	return policy_add_uid(&config_of(data)->policy, value);
 }
 
 static int set_allow_gid(const char *value, void *data) {
-	struct policy *p = &config_of(data)->policy;
-	uint32_t id;
-	int r = parse_u32(value, 0, UINT32_MAX - 1, &id);
-	if (r == 0 && p->n_gids == POLICY_IDS_MAX) {
-		return -ERANGE;
-	}
-	if (r == 0) {
-		p->gids[p->n_gids++] = id;
-	}
-	return r;
+	return policy_add_gid(&config_of(data)->policy, value);
 }
 
 static int set_max_leases(const char *value, void *data) {

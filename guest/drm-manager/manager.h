@@ -4,7 +4,7 @@
  *
  *   pool.c    outputs and their leases: who gets which, and each one's way from free to leased
  *   conn.c    one client: its requests and replies; as a holder, the lease's life
- *   listen.c  sockets, and how many connections may be there
+ *   listen.c  sockets, and what connects to them (guest/common)
  *   revive.c  takes up what an earlier process left in the store
  */
 #ifndef HELIX_DRM_MANAGER_MANAGER_H
@@ -15,8 +15,7 @@
 #include "card.h"
 #include "exporter.h"
 #include "list.h"
-#include "log-rate.h"
-#include "policy.h"
+#include "listener.h"
 #include "store.h"
 #include "uevent.h"
 
@@ -85,12 +84,6 @@ struct managed_card {
 	uint64_t hotplugs; /* seen so far */
 };
 
-struct listener {
-	int fd, lock_fd; /* -1: none */
-	const char *path;
-	sd_event_source *io;
-};
-
 struct manager {
 	struct manager_config config;
 	sd_event *loop;
@@ -106,12 +99,8 @@ struct manager {
 	struct listener listeners[LISTENERS_MAX];
 	struct list conns; // conn.link
 	unsigned n_conns;
-	sd_event_source *accept_timer; /* pauses accepting while we are out of descriptors */
-	struct log_rate log_rate;      /* for manager_may_log() */
+	struct reception reception;
 };
-
-/* Whether a line about what some peer did may be logged: a few a second. */
-bool manager_may_log(struct manager *m);
 
 /* pool.c */
 

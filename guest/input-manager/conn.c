@@ -11,8 +11,11 @@
 
 #include "input-manager.h"
 #include "log.h"
+#include "send-fds.h"
 
 LOG_MODULE("conn");
+
+_Static_assert((unsigned)_INPUT_KIND_MAX <= SEND_FDS_MAX, "a set in one packet");
 
 /*
  * How often a link that waits for the compositor to read looks whether it has, and for how long.
@@ -22,10 +25,7 @@ LOG_MODULE("conn");
 #define READER_PATIENCE_NS (2 * NSEC_PER_SEC)
 
 void conn_log(const struct conn *c, const char *what) {
-	if (manager_may_log(c->manager)) {
-		const struct peer *p = &c->peer;
-		log_info("pid %d uid %u %s: %s", (int)p->pid, (unsigned)p->uid, p->group, what);
-	}
+	reception_log(&c->manager->reception, log_module, &c->peer, what);
 }
 
 static void set_timer(struct conn *c, uint64_t ns) {
@@ -37,27 +37,10 @@ static void stop_timer(struct conn *c) {
 	(void)sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
 }
 
-/* All of it, with so many descriptors, in one packet. */
+/* All of it, with so many descriptors, in one packet; `size` is what the encoder said. */
 static bool send_packet(
 	struct conn *c, const uint8_t *buf, ssize_t size, const int *fds, unsigned n_fds) {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(_INPUT_KIND_MAX * sizeof(int))];
-	} control = {0};
-	struct iovec iov = {(void *)(uintptr_t)buf, (size_t)size};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	if (size < 0) {
-		return false;
-	}
-	if (n_fds > 0) {
-		msg.msg_control = control.space;
-		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
-	}
-	return sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == size;
+	return size >= 0 && send_with_fds(c->fd, buf, (size_t)size, fds, n_fds);
 }
 
 /* Freed when the loop comes round: callers up the stack still look at it. */

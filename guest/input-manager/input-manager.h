@@ -7,8 +7,7 @@
  *   report.c   from records to the kernel's reports; who holds down what
  *   devices.c  uinput and evdev
  *   conn.c     one client: its requests and replies; an owner, or a link into a set
- *   listen.c   the socket, and how many connections may be there
- *   policy.c   who a client is: the DRM manager's
+ *   listen.c   the socket, and what connects to it (guest/common)
  */
 #ifndef HELIX_INPUT_MANAGER_H
 #define HELIX_INPUT_MANAGER_H
@@ -17,8 +16,7 @@
 
 #include "devices.h"
 #include "list.h"
-#include "log-rate.h"
-#include "policy.h"
+#include "listener.h"
 #include "proto/input.h"
 #include "report.h"
 #include "worker.h"
@@ -50,10 +48,8 @@ struct manager {
 	struct list conns; // conn.link
 	unsigned n_conns;
 
-	int listen_fd, lock_fd; /* -1: none */
-	sd_event_source *listen_io;
-	sd_event_source *accept_timer; /* pauses accepting while we are out of descriptors */
-	struct log_rate log_rate;      /* for manager_may_log() */
+	struct listener listener;
+	struct reception reception;
 };
 
 /* manager.c */
@@ -163,7 +159,5 @@ void conn_log(const struct conn *c, const char *what);
 int listen_start(struct manager *m);
 /* Ends all connections as well. */
 void listen_finish(struct manager *m);
-/* Whether a line about what some peer did may be logged: a few a second. */
-bool manager_may_log(struct manager *m);
 
 #endif

@@ -7,7 +7,7 @@ LOG_MODULE("manager");
 void manager_init(struct manager *m) {
 	list_init(&m->sets);
 	list_init(&m->conns);
-	m->listen_fd = m->lock_fd = -1;
+	m->listener = (struct listener){.fd = -1, .lock_fd = -1};
 }
 
 int manager_start(struct manager *m, sd_event *loop) {

@@ -77,7 +77,7 @@ static void make_failed(struct set *set) {
 	bool late = set->error == -ETIMEDOUT;
 	(void)snprintf(text, sizeof(text), "%s: %s",
 		input_code_to_string(late ? INPUT_TIMEOUT : INPUT_KERNEL), strerror(-set->error));
-	if (manager_may_log(set->manager)) {
+	if (reception_may_log(&set->manager->reception)) {
 		log_err("%s: %s", set->name, text);
 	}
 	set_free(set);
@@ -95,7 +95,7 @@ static void done_make(struct work *work) {
 		post_unmake(set);
 	} else {
 		set->state = SET_LIVE;
-		if (manager_may_log(set->manager)) {
+		if (reception_may_log(&set->manager->reception)) {
 			log_info("%s (%u): devices are made, for pid %d uid %u %s", set->name,
 				set->number, (int)set->peer.pid, (unsigned)set->peer.uid,
 				set->peer.group);
@@ -177,7 +177,7 @@ void set_end(struct set *set) {
 	}
 	/* One that is being made ends when it is. */
 	if (set->state == SET_LIVE) {
-		if (manager_may_log(set->manager)) {
+		if (reception_may_log(&set->manager->reception)) {
 			log_info("%s (%u): ended", set->name, set->number);
 		}
 		post_unmake(set);

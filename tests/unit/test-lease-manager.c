@@ -464,7 +464,7 @@ TEST(two_cards_are_one_pool) {
 	int fds[31];
 	start(&s, 2, 16);
 	check_int(s.m.n_outputs, ==, 31);
-	s.m.config.max_peer_connections = s.m.config.max_connections = 64;
+	s.m.reception.max_peer_connections = s.m.reception.max_connections = 64;
 	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
 		/* Output 0 of the second card: the server refuses to switch it; it is on. */
 		s.cards[1].outputs[0].connected = true;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who is at the other end of a connection, and whether it may have a lease. The kernel says who
+ * Who is at the other end of a connection, and whether it may have what it asks for. The kernel says who
  * connected (SO_PEERCRED); its control group says which container that is.
  */
-#ifndef HELIX_DRM_MANAGER_POLICY_H
-#define HELIX_DRM_MANAGER_POLICY_H
+#ifndef HELIX_GUEST_POLICY_H
+#define HELIX_GUEST_POLICY_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +33,10 @@ struct peer {
 int peer_read(int fd, struct peer *ret);
 /* Whether both count as one for limits. */
 bool peer_same(const struct peer *a, const struct peer *b);
+
+/* One more, as options give it: -EINVAL if it is no id, -ERANGE if there are too many. */
+int policy_add_uid(struct policy *policy, const char *value);
+int policy_add_gid(struct policy *policy, const char *value);
 
 /* `fd`: the socket, for the peer's supplementary groups. */
 bool policy_allows(const struct policy *policy, const struct peer *peer, int fd);

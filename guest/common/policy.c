@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "parse.h"
 #include "policy.h"
 #include "util.h"
 
@@ -62,6 +63,26 @@ int peer_read(int fd, struct peer *ret) {
 
 bool peer_same(const struct peer *a, const struct peer *b) {
 	return a->uid == b->uid && strcmp(a->group, b->group) == 0;
+}
+
+int policy_add_uid(struct policy *policy, const char *value) {
+	uint32_t id;
+	int r = parse_u32(value, 0, UINT32_MAX - 1, &id);
+	if (r < 0 || policy->n_uids == POLICY_IDS_MAX) {
+		return r < 0 ? r : -ERANGE;
+	}
+	policy->uids[policy->n_uids++] = id;
+	return 0;
+}
+
+int policy_add_gid(struct policy *policy, const char *value) {
+	uint32_t id;
+	int r = parse_u32(value, 0, UINT32_MAX - 1, &id);
+	if (r < 0 || policy->n_gids == POLICY_IDS_MAX) {
+		return r < 0 ? r : -ERANGE;
+	}
+	policy->gids[policy->n_gids++] = id;
+	return 0;
 }
 
 static bool has_gid(const struct policy *policy, gid_t gid) {
