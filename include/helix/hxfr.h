@@ -71,8 +71,9 @@ enum hxfr_type {
 #define HXFR_CURSOR_POSITION_SIZE   16u
 #define HXFR_SCANOUT_STATE_SIZE     32u
 #define HXFR_STATS_REQ_SIZE         4u
-#define HXFR_STATS_RESP_SIZE        16u /* then count entries of entry_size bytes */
-#define HXFR_STATS_ENTRY_SIZE       112u
+#define HXFR_STATS_RESP_SIZE        16u  /* then count entries of entry_size bytes */
+#define HXFR_STATS_ENTRY_MIN        112u /* up to dropped_units, as first servers had it */
+#define HXFR_STATS_ENTRY_SIZE       120u
 #define HXFR_AUTHENTICATE_SIZE      32u
 #define HXFR_AUTHENTICATE_RESP_SIZE 4u
 #define HXFR_ENABLE_LEASE_SIZE      48u
@@ -243,7 +244,7 @@ struct hxfr_show_token {
 
 struct hxfr_stats_resp {
 	uint32_t count;      /* @0 */
-	uint32_t entry_size; /* @4: at least HXFR_STATS_ENTRY_SIZE; skip what is unknown */
+	uint32_t entry_size; /* @4: at least HXFR_STATS_ENTRY_MIN; skip what is unknown */
 	uint64_t now_ns;     /* @8 */
 };
 
@@ -264,6 +265,7 @@ struct hxfr_stats {
 	uint64_t sent_units;    /* @88: to all clients together */
 	uint64_t sent_bytes;    /* @96 */
 	uint64_t dropped_units; /* @104: missed by clients that were too slow */
+	uint64_t torn;          /* @112: readings thrown away, for the guest drew meanwhile */
 };
 
 #endif

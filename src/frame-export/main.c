@@ -138,6 +138,7 @@ static void backend_get_stats(void *data, uint32_t scanout, struct scanout_stats
 		.flips = s.flips,
 		.captured = s.captured,
 		.superseded = s.superseded,
+		.torn = s.torn,
 		.encoded = s.encoded,
 		.keyframes = s.keyframes,
 		.encoded_bytes = s.encoded_bytes,

@@ -304,7 +304,7 @@ ssize_t hxfr_decode_stats_resp(const uint8_t *buf, size_t len, struct hxfr_stats
 	m.count = read_u32(&r);
 	m.entry_size = read_u32(&r);
 	m.now_ns = read_u64(&r);
-	if (!r.missing && m.entry_size < HXFR_STATS_ENTRY_SIZE) {
+	if (!r.missing && m.entry_size < HXFR_STATS_ENTRY_MIN) {
 		return -EBADMSG;
 	}
 	if (!r.missing) {
@@ -332,6 +332,7 @@ ssize_t hxfr_decode_stats(const uint8_t *buf, size_t len, struct hxfr_stats *ret
 	m.sent_units = read_u64(&r);
 	m.sent_bytes = read_u64(&r);
 	m.dropped_units = read_u64(&r);
+	m.torn = r.left >= sizeof(m.torn) ? read_u64(&r) : 0; /* not of all servers */
 	if (!r.missing) {
 		*ret = m;
 	}
@@ -540,6 +541,7 @@ static void write_stats(struct writer *w, const struct hxfr_stats *s) {
 	write_u64(w, s->sent_units);
 	write_u64(w, s->sent_bytes);
 	write_u64(w, s->dropped_units);
+	write_u64(w, s->torn);
 }
 
 ssize_t hxfr_encode_stats_resp(uint8_t *buf, size_t size, uint16_t session, uint64_t now_ns,

@@ -50,7 +50,7 @@ ssize_t hxfr_decode_cursor_image(
 ssize_t hxfr_decode_cursor_position(
 	const uint8_t *buf, size_t len, struct hxfr_cursor_position *ret);
 ssize_t hxfr_decode_scanout_state(const uint8_t *buf, size_t len, struct hxfr_scanout_state *ret);
-/* The fixed part; -EBADMSG for an entry size below HXFR_STATS_ENTRY_SIZE. */
+/* The fixed part; -EBADMSG for an entry size below HXFR_STATS_ENTRY_MIN. */
 ssize_t hxfr_decode_stats_resp(const uint8_t *buf, size_t len, struct hxfr_stats_resp *ret);
 ssize_t hxfr_decode_stats(const uint8_t *buf, size_t len, struct hxfr_stats *ret);
 /* The key of AUTHENTICATE. */

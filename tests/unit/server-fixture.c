@@ -75,7 +75,7 @@ static void get_state(void *data, uint32_t scanout, struct scanout_state *ret) {
 }
 
 static void get_stats(void *data, uint32_t scanout, struct scanout_stats *ret) {
-	*ret = (struct scanout_stats){1, 2, 3, 4, 5, 6, 7, 8, scanout};
+	*ret = (struct scanout_stats){1, 2, 3, 4, 5, 6, 7, 8, scanout, 10};
 }
 
 static const struct server_backend backend = {

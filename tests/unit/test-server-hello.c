@@ -190,7 +190,7 @@ static uint32_t expect_stats(int fd, uint32_t first, struct hxfr_stats *ret_last
 		check_ok(hxfr_decode_stats(m.payload + HXFR_STATS_RESP_SIZE + i * resp.entry_size,
 			resp.entry_size, ret_last));
 		check_int(ret_last->scanout_id, ==, first + i);
-		check(ret_last->flips == 1 && ret_last->convert_ns == 8);
+		check(ret_last->flips == 1 && ret_last->convert_ns == 8 && ret_last->torn == 10);
 		check_int(ret_last->encode_ns, ==, ret_last->scanout_id);
 	}
 	return resp.count;

@@ -263,6 +263,7 @@ static void collect_stats(const struct server *s, uint32_t id, struct hxfr_stats
 		.sent_units = ch->sent_units,
 		.sent_bytes = ch->sent_bytes,
 		.dropped_units = ch->dropped_units,
+		.torn = st.torn,
 	};
 }
 

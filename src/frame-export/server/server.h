@@ -42,6 +42,7 @@ struct scanout_stats {
 	uint64_t dirty_mbs;  /* macroblocks found changed, in all */
 	uint64_t convert_ns; /* time spent, in all */
 	uint64_t encode_ns;
+	uint64_t torn; /* readings thrown away, for the guest drew meanwhile */
 };
 
 /* Pixels of a hardware cursor. Immutable, shared by reference. */
