@@ -83,7 +83,9 @@ uint32_t picture_dirty_since(
 		uint32_t before = n;
 		for (uint32_t x = 0; x < p->mb_width; x++) {
 			bool changed = row[x] > since;
-			dirty[(size_t)y * p->mb_width + x] = changed;
+			if (dirty) {
+				dirty[(size_t)y * p->mb_width + x] = changed;
+			}
 			if (changed) {
 				n++;
 				min_x = MIN(min_x, x);

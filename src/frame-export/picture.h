@@ -60,7 +60,7 @@ void picture_destroy(struct picture *p);
 
 /*
  * Fills `dirty`, one byte a macroblock, with 1 where it changed after update `since`, else 0;
- * returns how many did. `ret_bounds`, in pixels, may be NULL.
+ * returns how many did. `dirty` and `ret_bounds` (in pixels) may be NULL.
  */
 uint32_t picture_dirty_since(
 	const struct picture *p, uint32_t since, uint8_t *dirty, struct rect *ret_bounds);

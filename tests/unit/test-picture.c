@@ -76,6 +76,8 @@ TEST(dirty_since) {
 	check_int(dirty[10], ==, 0);
 	/* Bounds end with the picture, not with its last macroblock. */
 	check(rect_is(bounds, 32, 16, 68, 44));
+	check_int(picture_dirty_since(p, 3, NULL, &bounds), ==, 2);
+	check(rect_is(bounds, 32, 16, 68, 44));
 	check_int(picture_dirty_since(p, 4, dirty, NULL), ==, 1);
 	check_int(dirty[9], ==, 0);
 	picture_destroy(p);

@@ -292,21 +292,11 @@ static void post(struct capture *c, struct access_unit *au, const struct take *t
 
 /* The number of macroblocks, and their bounds, that viewers do not have yet. */
 static uint32_t unsent(const struct capture *c, struct rect *ret_bounds) {
-	const struct picture *p = c->picture;
-	uint32_t n = 0;
-	struct rect bounds = {0};
-	for (uint32_t y = 0; y < p->mb_height && p->update > c->encoded_update; y++) {
-		for (uint32_t x = 0; x < p->mb_width; x++) {
-			if (p->mb_update[(size_t)y * p->mb_width + x] > c->encoded_update) {
-				struct rect mb = {x * MB_SIZE, y * MB_SIZE, MB_SIZE, MB_SIZE};
-				bounds = rect_union(&bounds, &mb);
-				n++;
-			}
-		}
+	if (c->picture->update <= c->encoded_update) {
+		*ret_bounds = (struct rect){0};
+		return 0;
 	}
-	struct rect all = {0, 0, p->width, p->height};
-	*ret_bounds = rect_intersect(&bounds, &all);
-	return n;
+	return picture_dirty_since(c->picture, c->encoded_update, NULL, ret_bounds);
 }
 
 static void encode(struct capture *c, const struct take *t) {
