@@ -8,11 +8,14 @@
 #include <sys/un.h>
 
 #include "device.h"
-#include "log.h"
+#include "log-rate.h"
 #include "util.h"
 #include "vhost.h"
 
 LOG_MODULE("device");
+
+/* Lines a second about what guest and front ends do. */
+#define PEER_LOG_LINES 10
 
 /*
  * Tokens that wait for the device thread. Each flip has one and at most two a scanout are under
@@ -35,7 +38,8 @@ struct device {
 	sd_event_source *mail_source;
 	sd_event_source *timer;
 	bool reports_disconnect;
-	unsigned more; /* bit n: queue n is to be looked at again */
+	struct log_rate log_rate; /* of the device thread; see may_log */
+	unsigned more;            /* bit n: queue n is to be looked at again */
 
 	pthread_mutex_t lock;
 	pthread_cond_t settled_cond;
@@ -49,6 +53,10 @@ struct device {
 
 	int mail_fd;
 };
+
+static bool may_log(struct device *d) {
+	return log_rate_allows(&d->log_rate, PEER_LOG_LINES, log_module);
+}
 
 static void wake(void *data) {
 	struct device *d = data;
@@ -113,9 +121,11 @@ static void process(struct device *d, unsigned queue) {
 	struct virtqueue *vq = &d->gpu.queues[queue];
 	bool was_broken = vq->broken;
 	int r = gpu_process_queue(&d->gpu, queue);
-	if (r < 0 && !was_broken) {
-		log_err("the guest's driver broke ring %u; it is not read again until a reset",
-			queue);
+	if (r < 0) {
+		if (!was_broken && may_log(d)) {
+			log_err("the guest's driver broke ring %u; it is not read again until a reset",
+				queue);
+		}
 	} else if (r > 0) {
 		d->more |= 1u << queue;
 		wake(d);
@@ -185,7 +195,9 @@ static void handle_reset(void *data) {
 		d->edid_due[i] = false;
 	}
 	pthread_mutex_unlock(&d->lock);
-	log_info("guest reset");
+	if (may_log(d)) {
+		log_info("guest reset");
+	}
 	d->config.ops.guest_reset(d->config.ops.data);
 }
 
@@ -227,7 +239,9 @@ static int handle_listen(sd_event_source *source, int listen_fd, uint32_t revent
 		return 0;
 	}
 	if (d->vhost) {
-		log_warn("a second front end was turned away: one is connected");
+		if (may_log(d)) {
+			log_warn("a second front end was turned away: one is connected");
+		}
 		(void)close_fd(fd);
 		return 0;
 	}

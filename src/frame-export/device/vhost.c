@@ -6,11 +6,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "log.h"
+#include "log-rate.h"
 #include "util.h"
 #include "vhost.h"
 
 LOG_MODULE("vhost");
+
+/* Lines a second about what the front end and, through it, the guest do. */
+#define PEER_LOG_LINES 10
 
 #define BIT(n) (UINT64_C(1) << (n))
 
@@ -54,7 +57,12 @@ struct vhost {
 	size_t received; /* of header and payload */
 	int fds[VHOST_USER_FDS_MAX];
 	unsigned n_fds;
+	struct log_rate log_rate; /* see may_log */
 };
+
+static bool may_log(struct vhost *v) {
+	return log_rate_allows(&v->log_rate, PEER_LOG_LINES, log_module);
+}
 
 static void close_fds(struct vhost *v) {
 	while (v->n_fds > 0) {
@@ -96,7 +104,9 @@ static int handle_kick(sd_event_source *source, int fd, uint32_t revents, void *
 	ssize_t n = read(fd, &value, sizeof(value));
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		/* Not an eventfd: it would be readable for ever. */
-		log_warn("the kick fd of a ring is of no use; it is not looked at again");
+		if (may_log(v)) {
+			log_warn("the kick fd of a ring is of no use; it is not looked at again");
+		}
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
 	for (unsigned i = 0; i < GPU_N_QUEUES; i++) {
@@ -123,7 +133,9 @@ static int start_queue(struct vhost *v, unsigned index) {
 	}
 	int r = virtqueue_start(vq, v->memory, v->features);
 	if (r < 0) {
-		log_warn("ring %u: size %u or addresses not valid", index, vq->size);
+		if (may_log(v)) {
+			log_warn("ring %u: size %u or addresses not valid", index, vq->size);
+		}
 		return r;
 	}
 	if (!(v->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES))) {
@@ -387,7 +399,7 @@ static int dispatch(struct vhost *v) {
 		r = v->header.size >= m->size ? m->handle(v) : -EBADMSG;
 	}
 	close_fds(v);
-	if (r < 0) {
+	if (r < 0 && may_log(v)) {
 		log_warn_errno(r, "message %u refused", v->header.request);
 	}
 	if (r == -EPIPE) {

@@ -139,7 +139,10 @@ void channel_post(struct channel *ch, struct access_unit *au) {
 
 void channel_lost(struct channel *ch) {
 	struct client *client;
-	log_warn("scanout %u: frames came faster than they could be taken; starting anew", ch->id);
+	if (server_may_log(ch->server)) {
+		log_warn("scanout %u: frames came faster than they could be taken; starting anew",
+			ch->id);
+	}
 	list_for_each(client, &ch->clients, watch) {
 		client_lost(client);
 	}
