@@ -13,8 +13,9 @@
 #include <sys/socket.h>
 
 #include "bytes.h"
+#include "gpu-stub.h"
 #include "log.h"
-#include "util.h"
+#include "script.h"
 #include "vhost.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -47,58 +48,6 @@ static struct {
 	uint8_t *memory;
 	int kick[GPU_N_QUEUES];
 } f;
-
-struct script {
-	const uint8_t *p, *end;
-};
-
-static uint32_t take(struct script *s, unsigned bytes) {
-	uint32_t v = 0;
-	for (unsigned i = 0; i < bytes; i++) {
-		v |= (s->p < s->end ? (uint32_t)*s->p++ : 0) << 8 * i;
-	}
-	return v;
-}
-
-static const uint8_t *take_bytes(struct script *s, size_t wanted, size_t *ret) {
-	const uint8_t *p = s->p;
-	*ret = MIN(wanted, (size_t)(s->end - s->p));
-	s->p += *ret;
-	return p;
-}
-
-static void get_outputs(void *data, struct gpu_output *ret, unsigned n) {
-	memset(ret, 0, n * sizeof(*ret));
-	ret[0] = (struct gpu_output){true, 1280, 800, 60};
-}
-
-static void outputs_told(void *data, int scanout) {
-	(void)data;
-	(void)scanout;
-}
-
-static void scanout_changed(void *data, uint32_t scanout) {
-	if (scanout >= SCANOUTS_MAX) {
-		abort();
-	}
-}
-
-static void cursor_defined(
-	void *data, uint32_t scanout, struct cursor_image *image, uint32_t x, uint32_t y) {
-	if (scanout >= SCANOUTS_MAX) {
-		abort();
-	}
-	cursor_image_unref(image);
-}
-
-static void cursor_moved(void *data, uint32_t scanout, uint32_t x, uint32_t y) {
-	if (scanout >= SCANOUTS_MAX) {
-		abort();
-	}
-}
-
-static void wake(void *data) {
-}
 
 static void kicked(void *data, unsigned queue) {
 	(void)gpu_process_queue(&f.gpu, queue);
@@ -262,11 +211,10 @@ static void init_once(void) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-	static const struct gpu_ops ops = {get_outputs, outputs_told, scanout_changed,
-		cursor_defined, cursor_moved, wake, NULL};
 	init_once();
 	memset(f.memory, 0, MEMORY_SIZE);
-	struct gpu_config config = {.n_scanouts = 16, .memory_budget = 4 << 20, .ops = ops};
+	struct gpu_config config = {
+		.n_scanouts = 16, .memory_budget = 4 << 20, .ops = gpu_stub_ops};
 	if (gpu_init(&f.gpu, &config) < 0) {
 		abort();
 	}

@@ -10,9 +10,9 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
-#include "gpu.h"
+#include "gpu-stub.h"
 #include "log.h"
-#include "util.h"
+#include "script.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -69,63 +69,6 @@ static struct {
 	struct surface *reading; // may be NULL
 	bool trusted;            /* nothing wrote to the rings but push_command */
 } f;
-
-struct script {
-	const uint8_t *p, *end;
-};
-
-static uint32_t take(struct script *s, unsigned bytes) {
-	uint32_t v = 0;
-	for (unsigned i = 0; i < bytes; i++) {
-		v |= (s->p < s->end ? (uint32_t)*s->p++ : 0) << 8 * i;
-	}
-	return v;
-}
-
-static const uint8_t *take_bytes(struct script *s, size_t wanted, size_t *ret) {
-	const uint8_t *p = s->p;
-	*ret = MIN(wanted, (size_t)(s->end - s->p));
-	s->p += *ret;
-	return p;
-}
-
-static void get_outputs(void *data, struct gpu_output *ret, unsigned n) {
-	memset(ret, 0, n * sizeof(*ret));
-	ret[0] = (struct gpu_output){true, 1280, 800, 60};
-}
-
-static void outputs_told(void *data, int scanout) {
-	(void)data;
-	(void)scanout;
-}
-
-static void scanout_changed(void *data, uint32_t scanout) {
-	if (scanout >= SCANOUTS_MAX) {
-		abort();
-	}
-}
-
-/* Looks at every pixel, as a viewer would. */
-static void cursor_defined(
-	void *data, uint32_t scanout, struct cursor_image *image, uint32_t x, uint32_t y) {
-	static volatile uint8_t sum;
-	if (scanout >= SCANOUTS_MAX) {
-		abort();
-	}
-	for (uint32_t i = 0; image && i < 4 * image->width * image->height; i++) {
-		sum = (uint8_t)(sum + image->bgra[i]);
-	}
-	cursor_image_unref(image);
-}
-
-static void cursor_moved(void *data, uint32_t scanout, uint32_t x, uint32_t y) {
-	if (scanout >= SCANOUTS_MAX) {
-		abort();
-	}
-}
-
-static void wake(void *data) {
-}
 
 /* Nobody watches: captures hold what is shown, but have no threads. */
 static void create_captures(void) {
@@ -333,8 +276,6 @@ static void run_op(struct script *s) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-	static const struct gpu_ops ops = {get_outputs, outputs_told, scanout_changed,
-		cursor_defined, cursor_moved, wake, NULL};
 	struct script s = {data, data + size};
 	init_once();
 	memset(f.base, 0, FILE_SIZE);
@@ -345,7 +286,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct gpu_config config = {.n_scanouts = 1 + (flags >> 4),
 		.memory_budget = 1 << 20,
 		.captures = flags & 0xc ? f.captures : NULL,
-		.ops = ops};
+		.ops = gpu_stub_ops};
 	if (gpu_init(&f.gpu, &config) < 0) {
 		abort();
 	}
