@@ -79,7 +79,8 @@ static uint32_t read_bits(struct rbsp *b, unsigned n) {
 		return 0;
 	}
 	for (; n > 0; n--, b->pos++) {
-		v = v << 1 | (b->data[b->pos / 8] >> (7 - b->pos % 8) & 1u);
+		unsigned byte = b->data[b->pos / 8];
+		v = v << 1 | (byte >> (7 - b->pos % 8) & 1);
 	}
 	return v;
 }
@@ -328,7 +329,7 @@ static void set_flags(uint8_t *nal, size_t size) {
 
 size_t h264_sps_rewrite(uint8_t *dst, const uint8_t *nal, size_t size) {
 	struct rbsp b;
-	struct sps s;
+	struct sps s = {0};
 	int r = rbsp_init(&b, nal, size);
 	if (r >= 0) {
 		r = parse_sps(&b, &s);
