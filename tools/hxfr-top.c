@@ -96,7 +96,7 @@ static void print_row(const struct top *t, const struct row *r, double seconds) 
 	}
 	(void)snprintf(viewers, sizeof(viewers), "%" PRIu32 "/%" PRIu32, b->ready, b->watching);
 	printf("%2" PRIu32 " %-3s %-9s %3" PRIu32 " %7.1f %7.1f %7.1f %8.0f %5" PRIu64 " %5" PRIu64
-	       " %7.0f %7.0f %7s %7" PRIu64 "%s\n",
+	       " %7.0f %7.0f %7s %7" PRIu64 " %-8s %4" PRIu64 "%s\n",
 		b->scanout_id, r->state.flags & HXFR_STATE_ENABLED ? "on" : "off", size,
 		r->state.refresh, per_second(b->flips, a->flips, seconds),
 		per_second(b->captured, a->captured, seconds),
@@ -104,7 +104,8 @@ static void print_row(const struct top *t, const struct row *r, double seconds) 
 		per_second(b->encoded_bytes, a->encoded_bytes, seconds) * 8 / 1000, b->keyframes,
 		b->torn, mean_us(b->convert_ns, a->convert_ns, b->captured, a->captured),
 		mean_us(b->encode_ns, a->encode_ns, b->encoded, a->encoded), viewers,
-		b->dropped_units, t->terminal ? TERM_EOL : "");
+		b->dropped_units, b->encoder[0] ? b->encoder : "-", b->encoder_lost,
+		t->terminal ? TERM_EOL : "");
 }
 
 static void print_table(const struct top *t) {
@@ -112,9 +113,10 @@ static void print_table(const struct top *t) {
 	if (t->terminal) {
 		printf(TERM_HOME TERM_BOLD);
 	}
-	printf("%2s %-3s %-9s %3s %7s %7s %7s %8s %5s %5s %7s %7s %7s %7s%s\n", "id", "", "size",
-		"Hz", "flip/s", "capt/s", "enc/s", "kbit/s", "idrs", "torn", "conv us", "enc us",
-		"viewers", "drops", t->terminal ? TERM_EOL TERM_NORMAL : "");
+	printf("%2s %-3s %-9s %3s %7s %7s %7s %8s %5s %5s %7s %7s %7s %7s %-8s %4s%s\n", "id", "",
+		"size", "Hz", "flip/s", "capt/s", "enc/s", "kbit/s", "idrs", "torn", "conv us",
+		"enc us", "viewers", "drops", "encoder", "lost",
+		t->terminal ? TERM_EOL TERM_NORMAL : "");
 	for (uint32_t i = 0; i < t->n_rows; i++) {
 		print_row(t, &t->rows[i], seconds);
 	}

@@ -73,7 +73,7 @@ enum hxfr_type {
 #define HXFR_STATS_REQ_SIZE         4u
 #define HXFR_STATS_RESP_SIZE        16u  /* then count entries of entry_size bytes */
 #define HXFR_STATS_ENTRY_MIN        112u /* up to dropped_units, as first servers had it */
-#define HXFR_STATS_ENTRY_SIZE       120u
+#define HXFR_STATS_ENTRY_SIZE       152u
 #define HXFR_AUTHENTICATE_SIZE      32u
 #define HXFR_AUTHENTICATE_RESP_SIZE 4u
 #define HXFR_ENABLE_LEASE_SIZE      48u
@@ -240,7 +240,8 @@ struct hxfr_show_token {
 	uint8_t token[HXFR_TOKEN_SIZE]; /* @4 */
 };
 
-#define HXFR_STATS_ALL UINT32_MAX /* STATS_REQ: every scanout */
+#define HXFR_ENCODER_SIZE 16u
+#define HXFR_STATS_ALL    UINT32_MAX /* STATS_REQ: every scanout */
 
 struct hxfr_stats_resp {
 	uint32_t count;      /* @0 */
@@ -265,7 +266,11 @@ struct hxfr_stats {
 	uint64_t sent_units;    /* @88: to all clients together */
 	uint64_t sent_bytes;    /* @96 */
 	uint64_t dropped_units; /* @104: missed by clients that were too slow */
-	uint64_t torn;          /* @112: readings thrown away, for the guest drew meanwhile */
+	/* Older servers do not send the rest: 0 then. */
+	uint64_t torn; /* @112: readings thrown away, for the guest drew meanwhile */
+	char encoder[HXFR_ENCODER_SIZE]; /* @120: name, ended by zeros; empty: none at work */
+	uint64_t encoder_lost;           /* @136: times that hardware failed and x264 went on */
+	uint64_t encoder_recovered;      /* @144: times that it came back */
 };
 
 #endif

@@ -315,7 +315,7 @@ ssize_t hxfr_decode_stats_resp(const uint8_t *buf, size_t len, struct hxfr_stats
 
 ssize_t hxfr_decode_stats(const uint8_t *buf, size_t len, struct hxfr_stats *ret) {
 	struct reader r = {buf, len, false};
-	struct hxfr_stats m;
+	struct hxfr_stats m = {0};
 	m.scanout_id = read_u32(&r);
 	m.watching = read_u32(&r);
 	m.ready = read_u32(&r);
@@ -332,7 +332,12 @@ ssize_t hxfr_decode_stats(const uint8_t *buf, size_t len, struct hxfr_stats *ret
 	m.sent_units = read_u64(&r);
 	m.sent_bytes = read_u64(&r);
 	m.dropped_units = read_u64(&r);
-	m.torn = r.left >= sizeof(m.torn) ? read_u64(&r) : 0; /* not of all servers */
+	if (!r.missing && len >= HXFR_STATS_ENTRY_SIZE) {
+		m.torn = read_u64(&r);
+		read_text(&r, m.encoder, sizeof(m.encoder));
+		m.encoder_lost = read_u64(&r);
+		m.encoder_recovered = read_u64(&r);
+	}
 	if (!r.missing) {
 		*ret = m;
 	}
@@ -542,6 +547,9 @@ static void write_stats(struct writer *w, const struct hxfr_stats *s) {
 	write_u64(w, s->sent_bytes);
 	write_u64(w, s->dropped_units);
 	write_u64(w, s->torn);
+	write_text(w, s->encoder, sizeof(s->encoder));
+	write_u64(w, s->encoder_lost);
+	write_u64(w, s->encoder_recovered);
 }
 
 ssize_t hxfr_encode_stats_resp(uint8_t *buf, size_t size, uint16_t session, uint64_t now_ns,

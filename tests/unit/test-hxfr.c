@@ -263,26 +263,30 @@ TEST(scanout_state) {
 }
 
 TEST(stats) {
-	struct hxfr_stats m[2] = {{1, 2, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, {2}},
+	struct hxfr_stats m[2] = {{1, 2, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 17, "vaapi",
+					  15, 16},
+		{2}},
 			  back;
 	struct hxfr_stats_resp resp;
 	CHECK_ENCODER(hxfr_encode_scanout_id, "48584652 46 00 0000 04000000 ffffffff",
 		HXFR_STATS_REQ, 0, HXFR_STATS_ALL);
 	CHECK_ENCODER(hxfr_encode_stats_resp,
-		"48584652 47 00 0500 00010000 02000000 78000000 42 00*7 "
+		"48584652 47 00 0500 40010000 02000000 98000000 42 00*7 "
 		"01000000 02000000 01000000 00000000 03 00*7 04 00*7 05 00*7 06 00*7 07 00*7 08 00*7 "
-		"09 00*7 0a 00*7 0b 00*7 0c 00*7 0d 00*7 0e 00*7 0f 00*7 02 00*119",
+		"09 00*7 0a 00*7 0b 00*7 0c 00*7 0d 00*7 0e 00*7 "
+		"11 00*7 7661617069 00*11 0f 00*7 10 00*7 02 00*151",
 		5, 0x42, m, 2);
 	CHECK_DECODER(hxfr_decode_stats_resp, payload, HXFR_STATS_RESP_SIZE, &resp);
 	check(resp.count == 2 && resp.entry_size == HXFR_STATS_ENTRY_SIZE && resp.now_ns == 0x42);
-	/* The first servers end with what was missed. */
+	/* As older servers send it, then as ours. */
 	CHECK_DECODER(
 		hxfr_decode_stats, payload + HXFR_STATS_RESP_SIZE, HXFR_STATS_ENTRY_MIN, &back);
-	check_int(back.dropped_units, ==, 14);
-	check_int(back.torn, ==, 0);
+	check(back.dropped_units == 14 && back.encoder[0] == '\0' && back.torn == 0);
 	check_int(hxfr_decode_stats(payload + HXFR_STATS_RESP_SIZE, HXFR_STATS_ENTRY_SIZE, &back),
 		==, HXFR_STATS_ENTRY_SIZE);
-	check_int(back.torn, ==, 15);
+	check_str(back.encoder, "vaapi");
+	check_int(back.torn, ==, 17);
+	check(back.encoder_lost == 15 && back.encoder_recovered == 16);
 	uint8_t again[HXFR_HEADER_SIZE + HXFR_STATS_RESP_SIZE + HXFR_STATS_ENTRY_SIZE];
 	check_ok(hxfr_encode_stats_resp(again, sizeof(again), 5, 0x42, &back, 1));
 	check(memcmp(again + 28, buf + 28, HXFR_STATS_ENTRY_SIZE) == 0);

@@ -264,7 +264,10 @@ static void collect_stats(const struct server *s, uint32_t id, struct hxfr_stats
 		.sent_bytes = ch->sent_bytes,
 		.dropped_units = ch->dropped_units,
 		.torn = st.torn,
+		.encoder_lost = st.encoder_lost,
+		.encoder_recovered = st.encoder_recovered,
 	};
+	(void)snprintf(ret->encoder, sizeof(ret->encoder), "%s", st.encoder ? st.encoder : "");
 }
 
 static void handle_stats(struct client *c, const struct hxfr_header *h, const uint8_t *p) {

@@ -42,7 +42,10 @@ struct scanout_stats {
 	uint64_t dirty_mbs;  /* macroblocks found changed, in all */
 	uint64_t convert_ns; /* time spent, in all */
 	uint64_t encode_ns;
-	uint64_t torn; /* readings thrown away, for the guest drew meanwhile */
+	uint64_t torn;              /* readings thrown away, for the guest drew meanwhile */
+	const char *encoder;        /* name of what encodes now; "" if nothing does */
+	uint64_t encoder_lost;      /* times that it failed and x264 went on */
+	uint64_t encoder_recovered; /* of these, over again */
 };
 
 /* Pixels of a hardware cursor. Immutable, shared by reference. */
