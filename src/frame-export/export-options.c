@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "edid.h"
+#include "encode/probe.h"
 #include "export-options.h"
 #include "parse.h"
 #include "util.h"
@@ -65,9 +66,18 @@ static int set_fps_cap(const char *value, void *data) {
 }
 
 static int set_encoder(const char *value, void *data) {
-	struct export_options *o = data;
-	o->encoder = encoder_by_name(value);
-	return o->encoder ? 0 : -EINVAL;
+	((struct export_options *)data)->encoder = value;
+	return strcmp(value, "auto") == 0 || encoder_by_name(value) ? 0 : -EINVAL;
+}
+
+static int set_render_node(const char *value, void *data) {
+	((struct export_options *)data)->render_node = value;
+	return value[0] == '/' && strlen(value) < PROBE_NODE_MAX ? 0 : -EINVAL;
+}
+
+static int set_hardware_sessions(const char *value, void *data) {
+	return parse_u32(
+		value, 0, SCANOUTS_MAX, &((struct export_options *)data)->hardware_sessions);
 }
 
 static int set_bitrate(const char *value, void *data) {
@@ -176,7 +186,13 @@ static const struct option_spec options[] = {
 		set_no_console},
 	{"fps-cap", 'f', "N", "most frames a second of one output, 0 for no cap (default 60)",
 		set_fps_cap},
-	{"encoder", 'e', "NAME", "encoder: x264 (default x264)", set_encoder},
+	{"encoder", 'e', "NAME",
+		"x264, vaapi, nvenc, qsv, v4l2m2m, videotoolbox, or auto (default x264)",
+		set_encoder},
+	{"render-node", 0, "PATH", "GPU of the hardware encoder, such as /dev/dri/renderD128",
+		set_render_node},
+	{"hardware-sessions", 0, "N", "most outputs that hardware encodes at once (default 16)",
+		set_hardware_sessions},
 	{"quality", 0, "QP", "quantiser of new content, 1 (best) to 51 (default 23)", set_quality},
 	{"bitrate", 'b', "BITS", "most bits a second of one output, 0 for no bound (default 0)",
 		set_bitrate},
@@ -216,7 +232,8 @@ enum options_result export_options_parse(int argc, char *argv[], struct export_o
 		.max_clients = 64,
 		.queue_ms = 200,
 		.fps_cap = 60,
-		.encoder = &encoder_x264,
+		.encoder = "x264",
+		.hardware_sessions = SCANOUTS_MAX,
 		.quality = ENCODER_QUALITY_DEFAULT,
 		.encoder_threads = 1,
 		.use_damage = true,

@@ -26,8 +26,10 @@ struct export_options {
 	unsigned queue_ms;
 	struct access_config access;
 	unsigned fps_cap;
-	const struct encoder_ops *encoder;
-	uint32_t bitrate; /* bits/s; 0: none */
+	const char *encoder;        /* "auto", or a name that encoder_by_name knows */
+	const char *render_node;    // NULL: the one that is found
+	unsigned hardware_sessions; /* most hardware encoders at once */
+	uint32_t bitrate;           /* bits/s; 0: none */
 	unsigned quality, encoder_threads;
 	bool use_damage;
 	size_t memory_budget;    /* bytes */

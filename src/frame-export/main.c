@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -20,6 +21,9 @@
 #include "capture/pattern.h"
 #include "device/device.h"
 #include "edid.h"
+#include "encode/avcodec.h"
+#include "encode/fallback.h"
+#include "encode/probe.h"
 #include "export-options.h"
 #include "log.h"
 #include "loop.h"
@@ -41,6 +45,9 @@ struct exporter {
 	struct hotplug *hotplug; // NULL without a way to QEMU
 	struct pattern *pattern; // NULL unless it is the source
 	struct capture *captures[SCANOUTS_MAX];
+	const struct encoder_ops *hardware; // NULL: all is encoded by x264
+	char render_node[PROBE_NODE_MAX];
+	struct fallback fallbacks[SCANOUTS_MAX];
 
 	/* With the pattern as the source no front end is let in, and it only keeps the outputs. */
 	struct device *device;
@@ -133,6 +140,8 @@ static void backend_get_state(void *data, uint32_t scanout, struct scanout_state
 static void backend_get_stats(void *data, uint32_t scanout, struct scanout_stats *ret) {
 	struct exporter *e = data;
 	struct capture_stats s;
+	const struct fallback *f = &e->fallbacks[scanout];
+	const struct encoder_ops *encoder = atomic_load(&f->current);
 	capture_get_stats(e->captures[scanout], &s);
 	*ret = (struct scanout_stats){
 		.flips = s.flips,
@@ -145,6 +154,9 @@ static void backend_get_stats(void *data, uint32_t scanout, struct scanout_stats
 		.dirty_mbs = s.dirty_mbs,
 		.convert_ns = s.convert_ns,
 		.encode_ns = s.encode_ns,
+		.encoder = encoder ? encoder->name : "",
+		.encoder_lost = atomic_load_explicit(&f->lost, memory_order_relaxed),
+		.encoder_recovered = atomic_load_explicit(&f->recovered, memory_order_relaxed),
 	};
 }
 
@@ -243,10 +255,13 @@ static bool guest_knows_outputs(void *data) {
 
 static int create_captures(struct exporter *e) {
 	const struct export_options *o = &e->options;
+	avcodec_set_max_sessions(o->hardware_sessions);
 	for (unsigned i = 0; i < o->max_outputs; i++) {
+		e->fallbacks[i].scanout_id = i;
+		e->fallbacks[i].primary = e->hardware;
 		struct capture_config config = {
 			.scanout_id = i,
-			.encoder = o->encoder,
+			.encoder = &encoder_fallback,
 			.encoder_config =
 				{
 					.fps = o->fps_cap,
@@ -254,6 +269,8 @@ static int create_captures(struct exporter *e) {
 					.quality = (uint8_t)o->quality,
 					.threads = (uint8_t)o->encoder_threads,
 					.use_damage = o->use_damage,
+					.render_node = e->render_node[0] ? e->render_node : NULL,
+					.fallback = &e->fallbacks[i],
 				},
 			.fps_cap = o->fps_cap,
 			.post = handle_access_unit,
@@ -434,6 +451,10 @@ int main(int argc, char *argv[]) {
 		/* QEMU's docs/interop/vhost-user.json, VHostUserBackendCapabilities. */
 		puts("{\"type\": \"gpu\", \"features\": []}");
 		return 0;
+	}
+	/* It forks, so before any thread starts. */
+	if (strcmp(e.options.encoder, encoder_x264.name) != 0) {
+		e.hardware = probe_select(e.options.encoder, e.options.render_node, e.render_node);
 	}
 	int r = run(&e);
 	finish(&e);

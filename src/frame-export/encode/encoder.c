@@ -6,6 +6,12 @@
 
 static const struct encoder_ops *const encoders[] = {
 	&encoder_x264,
+	&encoder_vaapi,
+	&encoder_nvenc,
+	&encoder_qsv,
+	&encoder_v4l2m2m,
+	&encoder_videotoolbox,
+	&encoder_avcodec_x264,
 };
 
 const struct encoder_ops *encoder_by_name(const char *name) {

@@ -24,6 +24,8 @@ struct encoder_config {
 	uint8_t quality; /* H.264 quantiser that new content is written with, 1 (best) to 51 */
 	uint8_t threads; /* of the encoder; 1 = the caller's own */
 	bool use_damage; /* false: ignore what capture knows (to measure what it saves) */
+	const char *render_node;   // of a hardware encoder; NULL: the one it finds
+	struct fallback *fallback; // for encoder_fallback (fallback.h) only
 };
 
 /* What new content is written with, and the last quantiser of a refined static screen. */
@@ -45,17 +47,24 @@ struct encoder;
 
 struct encoder_ops {
 	const char *name; /* for --encoder and logs */
-	/* 0, or -EINVAL (sizes, options), -ENOMEM, -ENODEV (not to be had on this machine). */
+	/*
+	 * 0, or -EINVAL (sizes, options), -ENOMEM, -ENODEV (not to be had on this machine), -EBUSY
+	 * (no session left), -EIO.
+	 */
 	int (*create)(const struct encoder_config *config, struct encoder **ret);
 	void (*destroy)(struct encoder *encoder); /* NULL is fine */
 	/*
-	 * Writes one access unit: complete when the call returns, no picture is held back. The caller
-	 * owns the result and fills scanout_id, sequence and flip_ns. 0; -EIO if the encoder is
-	 * broken and must be made anew.
+	 * Writes one access unit: complete when the call returns, no picture is held back. It may be
+	 * an IDR though none was asked for. The caller owns the result and fills scanout_id,
+	 * sequence, flip_ns and, if it wants it of hardware encoders too, what is known of damage.
+	 * 0; -EIO if the encoder is broken and must be made anew.
 	 */
 	int (*encode)(struct encoder *encoder, const struct encode_request *request,
 		struct access_unit **ret);
-	/* Takes effect with the next picture, without an IDR. */
+	/*
+	 * Takes effect with the next picture, without an IDR; of hardware that can't, with an IDR
+	 * that comes within some seconds (avcodec.c).
+	 */
 	int (*set_bitrate)(struct encoder *encoder, uint32_t bitrate);
 	/*
 	 * How many refinement passes bring the last picture to its final quality; 0 once it has it.
@@ -69,6 +78,11 @@ struct encoder {
 };
 
 extern const struct encoder_ops encoder_x264;
+/* By libavcodec; whether this machine has them, only a try shows (probe.h). */
+extern const struct encoder_ops encoder_vaapi, encoder_nvenc, encoder_qsv, encoder_v4l2m2m,
+	encoder_videotoolbox;
+/* For tests: x264, by libavcodec. */
+extern const struct encoder_ops encoder_avcodec_x264;
 
 /* The implementation of that name; NULL if there is none. */
 const struct encoder_ops *encoder_by_name(const char *name);
