@@ -6,12 +6,14 @@
  *                                        ├─ viewer …        (http-server took its handshake)
  *                                        └─ still: screenshots, decoded on a thread of its own
  *   browser … viewer ─ input ─ back end (Mutter by D-Bus, uinput, log)
+ *   browser … http-clipboard ─ clipboard ─ back end (Mutter, by the same session)
  *
  * All but the decoding of screenshots runs on one sd-event loop.
  */
 #ifndef HELIX_BRIDGE_H
 #define HELIX_BRIDGE_H
 
+#include "clipboard/clipboard.h"
 #include "clock.h"
 #include "http-server.h"
 #include "input/input.h"
@@ -49,6 +51,7 @@ struct bridge {
 	struct canary canary;
 	struct input *input;
 	struct input_socket *input_lines; // may be NULL
+	struct clipboard *clipboard;      /* by the back end of input */
 	struct list viewers;              // struct viewer.link
 	struct list inputs;               // struct ws_input.link
 	sd_event_source *moved;           /* brings positions to those who see them */

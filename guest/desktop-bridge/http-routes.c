@@ -14,6 +14,8 @@
 #include "ws-input.h"
 
 #define QUALITY_DEFAULT 70u /* of JPEG */
+/* A picture in base64, and the JSON around it. */
+#define CLIPBOARD_BODY_MAX (CLIPBOARD_IMAGE_MAX / 3 * 4 + 4096)
 
 static void handle_health(struct http_request *rq, void *data) {
 	http_reply_text(rq, MHD_HTTP_OK, "OK");
@@ -87,7 +89,7 @@ const struct http_route bridge_routes[] = {
 	{.path = "/screenshot", .methods = "GET", .handle = handle_screenshot},
 	{.path = "/clipboard",
 		.methods = "GET POST",
-		.body_max = 8 << 20,
+		.body_max = CLIPBOARD_BODY_MAX,
 		.handle = http_clipboard},
 	{.path = "/clients", .methods = "GET", .handle = http_clients},
 	{.path = "/video/stats", .methods = "GET", .handle = http_video_stats},

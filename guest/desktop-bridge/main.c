@@ -107,6 +107,9 @@ static int run(struct bridge *b, struct http_config *http) {
 		r = create_input(b);
 	}
 	if (r >= 0) {
+		r = clipboard_create(b->loop, input_clipboard(b->input), &b->clipboard);
+	}
+	if (r >= 0) {
 		r = http_server_create(b->loop, http, &b->http);
 	}
 	if (r < 0) {
@@ -134,6 +137,7 @@ static void finish(struct bridge *b) {
 	ws_inputs_destroy(b);
 	input_socket_destroy(b->input_lines);
 	still_destroy(b->still);
+	clipboard_destroy(b->clipboard);
 	http_server_destroy(b->http);
 	input_destroy(b->input);
 	source_destroy(b->source);

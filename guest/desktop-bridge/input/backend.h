@@ -12,6 +12,7 @@
 
 #include <helix/ws.h>
 
+struct clipboard_backend;
 struct input_backend;
 
 struct input_backend_ops {
@@ -29,6 +30,8 @@ struct input_backend_ops {
 		struct input_backend *b, enum ws_touch touch, unsigned slot, double x, double y);
 	void (*size)(struct input_backend *b, uint32_t width, uint32_t height); /* may be NULL */
 	void (*flush)(struct input_backend *b); /* after a batch; may be NULL */
+	/* The same compositor's clipboard, which lives as long. NULL, or NULL as answer: none. */
+	struct clipboard_backend *(*clipboard)(struct input_backend *b);
 	void (*destroy)(struct input_backend *b);
 };
 

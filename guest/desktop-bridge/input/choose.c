@@ -62,6 +62,12 @@ static void either_flush(struct input_backend *b) {
 	e->uinput->ops->flush(e->uinput);
 }
 
+/* Uinput is no way to a clipboard. */
+static struct clipboard_backend *either_clipboard(struct input_backend *b) {
+	struct either *e = (struct either *)b;
+	return e->mutter->ops->clipboard(e->mutter);
+}
+
 static void either_destroy(struct input_backend *b) {
 	struct either *e = (struct either *)b;
 	if (e->mutter) {
@@ -93,6 +99,7 @@ static const struct input_backend_ops either_ops = {
 	.touch = either_touch,
 	.size = either_size,
 	.flush = either_flush,
+	.clipboard = either_clipboard,
 	.destroy = either_destroy,
 };
 

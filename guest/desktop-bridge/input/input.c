@@ -322,6 +322,11 @@ struct input_backend *input_backend(const struct input *in) {
 	return in->backend;
 }
 
+struct clipboard_backend *input_clipboard(const struct input *in) {
+	struct input_backend *b = in->backend;
+	return b && b->ops->clipboard ? b->ops->clipboard(b) : NULL;
+}
+
 void input_get_stats(const struct input *in, struct input_stats *ret) {
 	*ret = in->stats;
 }

@@ -16,6 +16,7 @@
 #include "list.h"
 
 struct input;
+struct clipboard_backend;
 struct input_backend;
 
 #define INPUT_KEYSYMS_HELD 16u
@@ -45,6 +46,8 @@ void input_set_size(struct input *in, uint32_t width, uint32_t height);
 
 const char *input_backend_name(const struct input *in);
 struct input_backend *input_backend(const struct input *in);
+/* NULL: the back end has no way to one. */
+struct clipboard_backend *input_clipboard(const struct input *in);
 void input_get_stats(const struct input *in, struct input_stats *ret);
 
 #endif

@@ -11,6 +11,7 @@
 #include <linux/input-event-codes.h>
 #include <string.h>
 
+#include "clipboard/mutter.h"
 #include "log.h"
 #include "mutter.h"
 #include "util.h"
@@ -36,6 +37,7 @@ static void set_timer(struct mutter *m, uint64_t in_us) {
 }
 
 static void forget_session(struct mutter *m) {
+	clipboard_mutter_end(m->clipboard);
 	m->call = sd_bus_slot_unref(m->call);
 	m->closed_match = sd_bus_slot_unref(m->closed_match);
 	free(m->session);
@@ -129,6 +131,7 @@ static int handle_started(sd_bus_message *reply, void *data, sd_bus_error *error
 		return 0;
 	}
 	m->step = MUTTER_PRIMING;
+	clipboard_mutter_begin(m->clipboard);
 	notify(m, "NotifyKeyboardKeycode", "ub", KEY_LEFTSHIFT, 1);
 	set_timer(m, PRIME_DOWN_US);
 	return 0;
@@ -385,9 +388,14 @@ static void mutter_size(struct input_backend *b, uint32_t width, uint32_t height
 	m->height = height;
 }
 
+static struct clipboard_backend *mutter_clipboard(struct input_backend *b) {
+	return mutter_of(b)->clipboard;
+}
+
 static void mutter_destroy(struct input_backend *b) {
 	struct mutter *m = mutter_of(b);
 	close_bus(m);
+	clipboard_mutter_destroy(m->clipboard);
 	sd_event_source_disable_unref(m->timer);
 	sd_event_unref(m->loop);
 	free(m);
@@ -404,6 +412,7 @@ static const struct input_backend_ops mutter_ops = {
 	.scroll = mutter_scroll,
 	.touch = mutter_touch,
 	.size = mutter_size,
+	.clipboard = mutter_clipboard,
 	.destroy = mutter_destroy,
 };
 
@@ -417,6 +426,9 @@ int input_mutter_create(sd_event *loop, struct input_backend **ret) {
 	m->width = SIZE_DEFAULT_X;
 	m->height = SIZE_DEFAULT_Y;
 	int r = sd_event_add_time(loop, &m->timer, CLOCK_MONOTONIC, 0, 0, handle_timer, m);
+	if (r >= 0) {
+		r = clipboard_mutter_create(m, &m->clipboard);
+	}
 	if (r < 0) {
 		mutter_destroy(&m->base);
 		return r;

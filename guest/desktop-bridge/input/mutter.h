@@ -7,6 +7,8 @@
 
 #include "backend.h"
 
+struct clipboard_backend;
+
 #define MUTTER_RD         "org.gnome.Mutter.RemoteDesktop"
 #define MUTTER_RD_PATH    "/org/gnome/Mutter/RemoteDesktop"
 #define MUTTER_RD_SESSION "org.gnome.Mutter.RemoteDesktop.Session"
@@ -32,6 +34,7 @@ struct mutter {
 	bool complained;
 	bool without_stream; /* there is no PipeWire: no absolute positions */
 	uint32_t width, height;
+	struct clipboard_backend *clipboard;
 };
 
 #endif
