@@ -50,7 +50,7 @@ struct http_request {
 	char *path;
 	bool get, allowed, too_large, inside, suspended, upgraded;
 	uint8_t *body; // may be NULL
-	size_t body_size;
+	size_t body_size, body_capacity;
 	struct http_pair *headers; // may be NULL
 	unsigned n_headers;
 	struct MHD_Response *response; // may be NULL

@@ -23,12 +23,23 @@ LOG_MODULE("http");
 #define RUNS     3u
 #define SWEEP_US (1 * UINT64_C(1000000))
 
+/* Never from within libmicrohttpd. */
+void http_server_kick(struct http_server *s) {
+	(void)sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT);
+}
+
 static int run(struct http_server *s) {
 	MHD_UNSIGNED_LONG_LONG ms;
 	for (unsigned i = 0; i < RUNS; i++) {
 		(void)MHD_run(s->mhd);
 	}
-	if (MHD_get_timeout(s->mhd, &ms) == MHD_YES) {
+	if (MHD_get_timeout(s->mhd, &ms) != MHD_YES) {
+		return 0;
+	}
+	if (ms == 0) {
+		/* There is more of a body than it took; a timer would let it wait. */
+		http_server_kick(s);
+	} else {
 		(void)sd_event_source_set_time(s->timer, now_ns() / NSEC_PER_USEC + ms * 1000);
 		(void)sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
 	}
@@ -45,11 +56,6 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 
 static int handle_kick(sd_event_source *source, void *data) {
 	return run(data);
-}
-
-/* Never from within libmicrohttpd. */
-void http_server_kick(struct http_server *s) {
-	(void)sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT);
 }
 
 /*
@@ -190,13 +196,17 @@ static void take_body(struct http_request *rq, const char *data, size_t size) {
 		rq->too_large = true;
 		return;
 	}
-	uint8_t *p = realloc(rq->body, rq->body_size + size);
-	if (!p) {
-		rq->too_large = true;
-		return;
+	if (rq->body_size + size > rq->body_capacity) {
+		size_t capacity = MAX(2 * rq->body_capacity, rq->body_size + size);
+		uint8_t *p = realloc(rq->body, capacity);
+		if (!p) {
+			rq->too_large = true;
+			return;
+		}
+		rq->body = p;
+		rq->body_capacity = capacity;
 	}
-	memcpy(p + rq->body_size, data, size);
-	rq->body = p;
+	memcpy(rq->body + rq->body_size, data, size);
 	rq->body_size += size;
 }
 
