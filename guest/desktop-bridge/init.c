@@ -33,6 +33,7 @@ static unsigned get_extensions(const json_t *object) {
 	} known[] = {
 		{"frame-times", INIT_FRAME_TIMES},
 		{"cursor-position", INIT_CURSOR_POSITION},
+		{"clipboard", INIT_CLIPBOARD},
 	};
 	const json_t *list = json_object_get(object, "extensions");
 	unsigned bits = 0;

@@ -14,6 +14,7 @@
 enum init_extension {
 	INIT_FRAME_TIMES = 1u << 0,     /* "frame-times" */
 	INIT_CURSOR_POSITION = 1u << 1, /* "cursor-position" */
+	INIT_CLIPBOARD = 1u << 2,       /* "clipboard" */
 };
 
 /* Texts are valid UTF-8, cut to their room. */

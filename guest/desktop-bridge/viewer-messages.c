@@ -65,6 +65,11 @@ static void handle_init(struct viewer *v, const uint8_t *p, size_t size) {
 	presence_join(v);
 	v->cursor_dirty = CURSOR_SHAPE;
 	source_join(b->source, &v->watcher, &viewer_watcher_handler, v);
+	if (v->init.extensions & INIT_CLIPBOARD) {
+		v->clipboard_dirty = true;
+		v->clipboard.changed = viewer_clipboard_changed;
+		clipboard_watch(b->clipboard, &v->clipboard);
+	}
 	ws_conn_kick(v->conn);
 	log_info("viewer %u: '%s' watches, %u in all", v->id, v->init.user_name,
 		source_watchers(b->source));

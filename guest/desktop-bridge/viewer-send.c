@@ -111,6 +111,28 @@ static bool pull_cursor(struct viewer *v, struct ws_bulk *ret) {
 	return true;
 }
 
+void viewer_clipboard_changed(struct clipboard_watcher *w) {
+	struct viewer *v = container_of(w, struct viewer, clipboard);
+	v->clipboard_dirty = true;
+	ws_conn_kick(v->conn);
+}
+
+/* As it is now: of several changes only the last one matters. */
+static bool pull_clipboard(struct viewer *v, struct ws_bulk *ret) {
+	struct clipboard_state state;
+	clipboard_get_state(v->bridge->clipboard, &state);
+	struct ws_clipboard msg = {
+		.generation = state.generation,
+		.flags = (uint8_t)((state.available ? WS_CLIPBOARD_AVAILABLE : 0) |
+			(state.text ? WS_CLIPBOARD_TEXT : 0) |
+			(state.image ? WS_CLIPBOARD_IMAGE : 0) |
+			(state.ours ? WS_CLIPBOARD_OURS : 0)),
+	};
+	v->clipboard_dirty = false;
+	ret->head_size = (size_t)ws_encode_clipboard(ret->head, sizeof(ret->head), &msg);
+	return true;
+}
+
 static bool pull_remote_cursor(struct viewer *v, struct ws_bulk *ret) {
 	ret->head_size = presence_next_cursor(v, ret->head, sizeof(ret->head));
 	return ret->head_size > 0;
@@ -172,7 +194,8 @@ bool viewer_pull(struct ws_bulk *ret, void *data) {
 		return pull_unit(v, ret); /* nothing comes between a frame and its times */
 	}
 	return (v->cursor_dirty && pull_cursor(v, ret)) ||
-		(v->moved && pull_remote_cursor(v, ret)) || pull_unit(v, ret);
+		(v->moved && pull_remote_cursor(v, ret)) ||
+		(v->clipboard_dirty && pull_clipboard(v, ret)) || pull_unit(v, ret);
 }
 
 void viewer_pulled(void *data) {

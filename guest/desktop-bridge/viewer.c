@@ -26,6 +26,7 @@ static void viewer_destroy(struct viewer *v) {
 	struct bridge *b = v->bridge;
 	if (v->started) {
 		source_leave(b->source, &v->watcher);
+		clipboard_unwatch(&v->clipboard);
 		list_remove(&v->link);
 		presence_leave(v);
 		input_leave(&v->input);
@@ -126,6 +127,7 @@ int viewer_create(
 	v->created_ns = v->pong_ns = v->seen_ns = now_ns();
 	v->ping_ns = v->created_ns + PING_EVERY_NS;
 	list_init(&v->link);
+	list_init(&v->clipboard.link);
 	int r = ws_conn_create(
 		b->loop, socket, early, early_size, MESSAGE_MAX, &conn_handler, v, &v->conn);
 	if (r < 0) {

@@ -30,9 +30,11 @@ struct viewer {
 	struct unit *sending;  // may be NULL
 	struct unit *next;     // what frame times were sent for; may be NULL
 	unsigned cursor_dirty; /* enum cursor_change */
-	uint64_t moved;        /* bit per slot: peers whose cursor moved */
-	unsigned slot;         /* below 64; of bridge.viewers */
-	double x, y;           /* of this viewer's pointer, 0 … 1 */
+	struct clipboard_watcher clipboard;
+	bool clipboard_dirty;
+	uint64_t moved; /* bit per slot: peers whose cursor moved */
+	unsigned slot;  /* below 64; of bridge.viewers */
+	double x, y;    /* of this viewer's pointer, 0 … 1 */
 	struct input_client input;
 	bool told_error;  /* StreamError was sent, and no frame since */
 	uint8_t *scratch; /* of the small message being sent */
@@ -51,6 +53,7 @@ void viewers_close(struct bridge *b, uint16_t code, const char *reason);
 
 /* viewer-send.c: the source's side. */
 extern const struct source_watcher_handler viewer_watcher_handler;
+void viewer_clipboard_changed(struct clipboard_watcher *w);
 bool viewer_pull(struct ws_bulk *ret, void *data);
 void viewer_pulled(void *data);
 void viewer_update_rate(struct viewer *v, uint64_t now);

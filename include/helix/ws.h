@@ -31,6 +31,7 @@ enum ws_type {
 	WS_REMOTE_TOUCH = 0x56,
 	WS_SELF_ID = 0x58,
 	WS_FRAME_TIMES = 0x5A, /* section 4.8: only for clients that asked for it */
+	WS_CLIPBOARD = 0x5B,   /* section 4.10: likewise */
 	/* Client to server, section 5. */
 	WS_KEYBOARD = 0x10,
 	WS_MOUSE_BUTTON = 0x11, /* and wheel */
@@ -79,6 +80,7 @@ enum ws_close {
 #define WS_REMOTE_TOUCH_SIZE   23u /* then the colour */
 #define WS_SELF_ID_SIZE        5u
 #define WS_FRAME_TIMES_SIZE    29u
+#define WS_CLIPBOARD_SIZE      6u
 #define WS_PING_SIZE           13u
 #define WS_KEY_SIZE            6u
 #define WS_KEYSYM_SIZE         8u
@@ -192,6 +194,19 @@ struct ws_frame_times {
 	uint32_t received_us; /* @17: here in the bridge */
 	uint32_t sent_us;     /* @21: handed to the kernel */
 	uint32_t skipped;     /* @25: units that this viewer missed so far */
+};
+
+enum ws_clipboard_flag {
+	WS_CLIPBOARD_AVAILABLE = 1u << 0, /* there is a way to it */
+	WS_CLIPBOARD_TEXT = 1u << 1,
+	WS_CLIPBOARD_IMAGE = 1u << 2,
+	WS_CLIPBOARD_OURS = 1u << 3, /* a viewer put it there */
+};
+
+/* The desktop's clipboard has something else now; big-endian. */
+struct ws_clipboard {
+	uint32_t generation; /* @1: another one with each content */
+	uint8_t flags;       /* @5: enum ws_clipboard_flag */
 };
 
 struct ws_ping {

@@ -139,6 +139,23 @@ ssize_t ws_decode_frame_times(const uint8_t *buf, size_t len, struct ws_frame_ti
 	return end(&r, len);
 }
 
+ssize_t ws_encode_clipboard(uint8_t *buf, size_t size, const struct ws_clipboard *msg) {
+	struct writer w = start(buf, size, WS_CLIPBOARD);
+	write_be32(&w, msg->generation);
+	write_u8(&w, msg->flags);
+	return writer_written(&w);
+}
+
+ssize_t ws_decode_clipboard(const uint8_t *buf, size_t len, struct ws_clipboard *ret) {
+	struct reader r = begin(buf, len, WS_CLIPBOARD);
+	struct ws_clipboard msg = {.generation = read_be32(&r)};
+	msg.flags = read_u8(&r);
+	if (!r.missing) {
+		*ret = msg;
+	}
+	return end(&r, len);
+}
+
 ssize_t ws_encode_stream_init(uint8_t *buf, size_t size, const struct ws_stream_init *msg) {
 	struct writer w = start(buf, size, WS_STREAM_INIT);
 	write_u8(&w, msg->codec);

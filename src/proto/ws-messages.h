@@ -21,6 +21,8 @@ ssize_t ws_encode_video_frame(uint8_t *buf, size_t size, const struct ws_video_f
 ssize_t ws_decode_video_frame(const uint8_t *buf, size_t len, struct ws_video_frame *ret);
 ssize_t ws_encode_frame_times(uint8_t *buf, size_t size, const struct ws_frame_times *msg);
 ssize_t ws_decode_frame_times(const uint8_t *buf, size_t len, struct ws_frame_times *ret);
+ssize_t ws_encode_clipboard(uint8_t *buf, size_t size, const struct ws_clipboard *msg);
+ssize_t ws_decode_clipboard(const uint8_t *buf, size_t len, struct ws_clipboard *ret);
 ssize_t ws_encode_stream_init(uint8_t *buf, size_t size, const struct ws_stream_init *msg);
 ssize_t ws_decode_stream_init(const uint8_t *buf, size_t len, struct ws_stream_init *ret);
 /* `text` is UTF-8; it is cut to what the message can hold. */

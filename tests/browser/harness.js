@@ -174,15 +174,46 @@ export class Bench {
 	}
 
 	/** desktop-bridge for one of its outputs: 0 bars, 1 static, 2 typing, 3 scroll, 4 drag, 5 film. */
-	async bridge({ exporterPort, scanout = 0, port, extra = [] }) {
+	async bridge({ exporterPort, scanout = 0, port, extra = [], env = {} }) {
 		const at = port ?? await freePort();
 		const started = this.#start('desktop-bridge', program('HELIX_DESKTOP_BRIDGE'),
 			[`--exporter=127.0.0.1:${exporterPort}`, `--scanout=${scanout}`,
 				`--listen=127.0.0.1:${at}`, `--web-root=${webRoot}`, '--input=log',
 				'--log-level=debug', ...extra],
-			{ XDG_RUNTIME_DIR: await this.temporary() });
+			{ XDG_RUNTIME_DIR: await this.temporary(), ...env });
 		await started.answers(at);
 		return { port: at, program: started, url: `http://127.0.0.1:${at}/` };
+	}
+
+	/**
+	 * A real Mutter without a screen, on a bus of its own; null if it is not installed. Returns the
+	 * environment of its programs.
+	 */
+	async mutter() {
+		const installed = ['dbus-daemon', 'mutter', 'wl-copy', 'wl-paste'].every((file) =>
+			existsSync(`/usr/bin/${file}`));
+		if (!installed) {
+			return null;
+		}
+		const directory = await this.temporary();
+		const env = {
+			XDG_RUNTIME_DIR: directory,
+			DBUS_SESSION_BUS_ADDRESS: `unix:path=${directory}/bus`,
+			WAYLAND_DISPLAY: 'wayland-0',
+		};
+		this.#start('dbus-daemon', '/usr/bin/dbus-daemon',
+			['--session', '--nofork', '--nopidfile', `--address=${env.DBUS_SESSION_BUS_ADDRESS}`], env);
+		await until('a bus', () => existsSync(`${directory}/bus`));
+		const mutter = this.#start('mutter', '/usr/bin/mutter',
+			['--headless', '--wayland', '--no-x11', '--virtual-monitor=1280x720',
+				'--wayland-display=wayland-0'], env);
+		await until('Mutter', () => {
+			if (!mutter.running) {
+				throw new Error(`mutter ended:\n${mutter.log.join('\n')}`);
+			}
+			return existsSync(`${directory}/wayland-0`);
+		}, 60000);
+		return env;
 	}
 
 	/** helix-gateway for bridges: {name: port}. */

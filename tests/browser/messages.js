@@ -84,6 +84,9 @@ export const remoteTouch = ({ clientId, touchId, event, x, y, pressure, colour }
 
 export const selfId = ({ clientId }) => little(['u8', 0x58], ['u32', clientId]);
 
+export const clipboard = ({ generation, available, text, image, ours }) =>
+	big(['u8', 0x5b], ['u32', generation], ['u8', available | text << 1 | image << 2 | ours << 3]);
+
 export const frameTimes = ({ pts, sequence, encodedUs, receivedUs, sentUs, skipped }) =>
 	big(['u8', 0x5a], ['u64', pts], ['u32', sequence], ['u32', encodedUs], ['u32', receivedUs],
 		['u32', sentUs], ['u32', skipped]);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http-clipboard.h"
 #include "init.h"
 #include "input/socket.h"
 #include "proto/ws-messages.h"
@@ -80,6 +81,7 @@ static void decode_server_message(uint8_t which, const uint8_t *p, size_t len) {
 		break;
 	case 8:
 		ROUND_TRIP(ws_frame_times, frame_times);
+		ROUND_TRIP(ws_clipboard, clipboard);
 		break;
 	case 9:
 		(void)ws_decode_self_id(p, len, &id);
@@ -99,6 +101,7 @@ static void decode_server_message(uint8_t which, const uint8_t *p, size_t len) {
 
 static void decode_client_message(uint8_t which, const uint8_t *p, size_t len) {
 	static struct viewer_init init;
+	struct clipboard_content *content;
 	struct ws_event e;
 	bool enabled;
 	switch (which) {
@@ -120,6 +123,10 @@ static void decode_client_message(uint8_t which, const uint8_t *p, size_t len) {
 			expect(strlen(init.user_name) < sizeof(init.user_name) && init.fps > 0);
 		}
 		(void)control_parse((const char *)p, len, &enabled);
+		if (clipboard_parse((const char *)p, len, &content) == 0) {
+			expect(content->size <= len && (content->size == 0 || content->data));
+			clipboard_content_unref(content);
+		}
 		break;
 	case 15:
 		if (input_line_parse((const char *)p, len, 1920, 1080, &e) == 0) {

@@ -67,6 +67,8 @@ TEST(video_and_control_are_big_endian) {
 	struct ws_frame_times times = {0x1122334455667788, 7, 8, 9, 10, 11};
 	CHECK_MESSAGE(ws_frame_times, frame_times, times,
 		"5a 1122334455667788 00000007 00000008 00000009 0000000a 0000000b");
+	struct ws_clipboard clipboard = {0x01020304, WS_CLIPBOARD_AVAILABLE | WS_CLIPBOARD_IMAGE};
+	CHECK_MESSAGE(ws_clipboard, clipboard, clipboard, "5b 01020304 05");
 	struct ws_ping ping = {0xA1B2C3D4, 0x0102030405060708};
 	CHECK_MESSAGE(ws_ping, ping, ping, "40 a1b2c3d4 0102030405060708");
 }

@@ -59,7 +59,7 @@ const connection = new Connection({
 		fps: 60,
 		bitrate: Number(new URLSearchParams(location.search).get('bitrate')) || 0,
 		video_supported_formats: 1,
-		extensions: ['frame-times', 'cursor-position'],
+		extensions: ['frame-times', 'cursor-position', 'clipboard'],
 	},
 	handlers: {
 		state: (state) => showState(state),
@@ -90,7 +90,7 @@ const pointer = new Pointer($('screen'), outbox);
 const touchKeys = new TouchKeys(keyboard, $('touch-keys'), $('typing'));
 
 // For tests and for the curious.
-globalThis.helix = { connection, statistics };
+globalThis.helix = { connection, statistics, clipboard };
 
 function handleMessage(msg) {
 	switch (msg.type) {
@@ -106,6 +106,9 @@ function handleMessage(msg) {
 		break;
 	case Type.CURSOR_NAME:
 		cursor.handleName(msg);
+		break;
+	case Type.CLIPBOARD:
+		clipboard.handleState(msg);
 		break;
 	default:
 		presence.handle(msg);
@@ -258,14 +261,19 @@ $('chords').addEventListener('change', (e) => {
 
 $('show-clipboard').addEventListener('click', async () => {
 	$('clipboard').showModal();
-	$('clipboard-text').value = (await clipboard.read()) ?? '';
+	const usable = clipboard.available;
+	$('clipboard-send').disabled = !usable;
+	$('clipboard-none').hidden = usable;
+	const content = usable ? await clipboard.read() : null;
+	const image = content?.type === 'image';
+	$('clipboard-image').hidden = !image;
+	$('clipboard-image').src = image ? `data:image/png;base64,${content.data}` : '';
+	$('clipboard-text').value = content?.type === 'text' ? content.data : '';
 	$('clipboard-text').select();
 });
 $('clipboard-send').addEventListener('click', async () => {
-	if (await clipboard.write($('clipboard-text').value)) {
+	if (await clipboard.write({ type: 'text', data: $('clipboard-text').value })) {
 		$('clipboard').close();
-	} else {
-		notice('The desktop did not take the text.');
 	}
 });
 $('clipboard-type').addEventListener('click', () => {

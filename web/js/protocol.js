@@ -19,6 +19,7 @@ export const Type = Object.freeze({
 	REMOTE_TOUCH: 0x56,
 	SELF_ID: 0x58,
 	FRAME_TIMES: 0x5a,
+	CLIPBOARD: 0x5b,
 	KEYBOARD: 0x10,
 	MOUSE_BUTTON: 0x11,
 	MOUSE_ABSOLUTE: 0x12,
@@ -184,6 +185,17 @@ function frameTimes(v) {
 	};
 }
 
+function clipboard(v) {
+	const flags = v.getUint8(5);
+	return {
+		generation: v.getUint32(1),
+		available: (flags & 1) !== 0,
+		text: (flags & 2) !== 0,
+		image: (flags & 4) !== 0,
+		ours: (flags & 8) !== 0,
+	};
+}
+
 // Type: its smallest size and its decoder.
 const decoders = new Map([
 	[Type.VIDEO_FRAME, [15, videoFrame]],
@@ -198,6 +210,7 @@ const decoders = new Map([
 	[Type.REMOTE_TOUCH, [23, remoteTouch]],
 	[Type.SELF_ID, [5, (v) => ({ clientId: v.getUint32(1, LE) })]],
 	[Type.FRAME_TIMES, [29, frameTimes]],
+	[Type.CLIPBOARD, [6, clipboard]],
 ]);
 
 /**

@@ -35,6 +35,8 @@ const samples = [
 	['RemoteTouch', Type.REMOTE_TOUCH, server.remoteTouch,
 		{ clientId: 4, touchId: 2, event: 1, x: 10, y: -11, pressure: 1, colour: '#FFFFFF' }],
 	['SelfId', Type.SELF_ID, server.selfId, { clientId: 0xffffffff }],
+	['Clipboard', Type.CLIPBOARD, server.clipboard,
+		{ generation: 0x01020304, available: true, text: false, image: true, ours: false }],
 	['FrameTimes', Type.FRAME_TIMES, server.frameTimes,
 		{ pts: PTS, sequence: 12, encodedUs: 1500, receivedUs: 1700, sentUs: 1800, skipped: 4 }],
 ];
