@@ -159,6 +159,35 @@ TEST_TIMEOUT(screenshots, 120) {
 	rig_stop(&r);
 }
 
+static int post_clipboard(struct rig *r, const char *headers) {
+	char request[512];
+	size_t n;
+	(void)snprintf(request, sizeof(request),
+		"POST /clipboard HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s"
+		"Content-Length: 26\r\n\r\n{\"type\":\"text\",\"data\":\"a\"}",
+		headers);
+	return http_ask(r->port, request, text, sizeof(text), &n);
+}
+
+/* Where the compositor has none for others, and viewers are told so. */
+TEST(no_way_to_the_clipboard) {
+	struct rig r;
+	struct watch w;
+	struct ws_message m;
+	struct ws_clipboard msg = {.flags = 0xFF};
+	rig_start(&r, SHOW_STILL, NULL);
+	expect(&r, "/clipboard", 200, "{\"type\":\"text\",\"data\":\"\"}");
+	check_int(post_clipboard(&r, ""), ==, 501);
+	check(strstr(text, "no way to this desktop's clipboard"));
+	check_int(post_clipboard(&r, "Origin: https://evil.example\r\n"), ==, 403);
+	watch_open(&w, &r, "\"extensions\":[\"clipboard\"]");
+	ws_expect(&w.ws, WS_CLIPBOARD, &m, 5000);
+	check_int(ws_decode_clipboard(m.data, m.size, &msg), ==, WS_CLIPBOARD_SIZE);
+	check_int(msg.flags, ==, 0);
+	watch_close(&w);
+	rig_stop(&r);
+}
+
 TEST(no_screenshot_without_a_scanout) {
 	struct rig r;
 	rig_start(&r, 77, NULL);

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import http from 'node:http';
 import test from 'node:test';
 
 import { until, withBench } from './harness.js';
@@ -38,6 +39,7 @@ async function open(bench, t, options) {
 	};
 	return {
 		page,
+		port: bridge.port,
 		copy: (input, type) => bench.own(spawnOwner(env, type, input)),
 		paste: (type) => run('wl-paste', ['-n', '-t', type]),
 	};
@@ -49,6 +51,7 @@ function spawnOwner(env, type, input) {
 		{ env: { ...process.env, ...env }, stdio: ['pipe', 'ignore', 'ignore'] });
 	child.stdin.end(input);
 	return {
+		hang: () => child.kill('SIGSTOP'),
 		stop: async () => {
 			if (child.exitCode === null && child.signalCode === null) {
 				child.kill('SIGKILL');
@@ -132,4 +135,60 @@ test('a browser that does not let the page copy: the user is told, and has the p
 		await page.click('#clipboard-send');
 		await until('given', async () =>
 			String(await desktop.paste('text/plain;charset=utf-8')) === 'by the panel');
+	}));
+
+// A request of the route as any client makes it: its status and what it says.
+async function ask(desktop, body, headers = {}) {
+	const request = http.request({ port: desktop.port, path: '/clipboard', headers,
+		method: body === undefined ? 'GET' : 'POST' });
+	request.end(body);
+	const [answer] = await once(request, 'response');
+	const chunks = [];
+	for await (const chunk of answer) {
+		chunks.push(chunk);
+	}
+	return { status: answer.statusCode, why: answer.headers['helix-clipboard-error'],
+		text: String(Buffer.concat(chunks)) };
+}
+
+const content = (type, data) => JSON.stringify({ type, data });
+const EMPTY = content('text', '');
+
+test('the route: what is refused, and what programs do that they should not',
+	withBench(async (bench, t) => {
+		const desktop = await open(bench, t, {});
+		if (!desktop) {
+			return;
+		}
+		const broken = Buffer.from(PNG, 'base64');
+		broken[40] ^= 1;
+		const refused = [
+			[undefined, 200], ['', 400], ['{', 400], ['[]', 400], [content('file', 'x'), 400],
+			[content('text', 1), 400], [content('text', 'a\0b'), 400], [content('image', '!'), 400],
+			[content('image', 'AAAA'), 400], [content('image', broken.toString('base64')), 400],
+			[content('text', 'é'.repeat(1 << 19)), 200], [content('text', 'x'.repeat((1 << 20) + 1)), 413],
+			[content('image', 'A'.repeat(12 << 20)), 413],
+		];
+		for (const [body, status] of refused) {
+			const answer = await ask(desktop, body);
+			assert.equal(answer.status, status, `${body?.slice(0, 60)}: ${answer.text}`);
+		}
+		assert.equal((await ask(desktop, content('text', 'x'), { Origin: 'https://evil.example' })).status, 403);
+		const given = content('text', 'é'.repeat(1 << 19));
+		assert.equal((await ask(desktop)).text, given);
+		assert.equal((await ask(desktop, content('image', PNG))).status, 200);
+		assert.equal((await ask(desktop)).text, content('image', PNG));
+
+		desktop.copy('x'.repeat(3 << 20), 'text/plain');
+		const large = await until('too large', async () => {
+			const answer = await ask(desktop);
+			return answer.text === EMPTY ? answer : null;
+		});
+		assert.equal(large.why, 'too large');
+		const owner = desktop.copy('late', 'text/plain');
+		await until('copied', async () => (await ask(desktop)).text === content('text', 'late'));
+		owner.hang();
+		const waiting = ask(desktop);
+		assert.equal((await ask(desktop, content('text', 'meanwhile'))).status, 200);
+		assert.equal((await waiting).text, content('text', 'meanwhile'), 'who waits gets the newest');
 	}));
