@@ -97,6 +97,22 @@ static int set_input_socket(const char *value, void *data) {
 	return value[0] ? 0 : -EINVAL;
 }
 
+static int set_audio(const char *value, void *data) {
+	struct audio_config *c = &((struct bridge_config *)data)->audio;
+	c->off = strcmp(value, "off") == 0;
+	return c->off || strcmp(value, "auto") == 0 ? 0 : -EINVAL;
+}
+
+static int set_audio_bitrate(const char *value, void *data) {
+	struct audio_config *c = &((struct bridge_config *)data)->audio;
+	uint32_t kbits;
+	int r = parse_u32(value, 16, 510, &kbits);
+	if (r == 0) {
+		c->bitrate = kbits * 1000;
+	}
+	return r;
+}
+
 static int set_gateway(const char *value, void *data) {
 	((struct bridge_config *)data)->gateway = value[0] ? value : NULL;
 	return 0;
@@ -132,6 +148,9 @@ static const struct option_spec options[] = {
 	{"input", 'i', "KIND", "auto, mutter, uinput, log or none (default auto)", set_input},
 	{"input-socket", 0, "PATH", "of the input manager (default /run/helix-input/input.sock)",
 		set_input_socket},
+	{"audio", 0, "KIND", "auto or off (default auto)", set_audio},
+	{"audio-bitrate", 0, "KBIT", "of the sound, 16 to 510 kbit/s (default 128)",
+		set_audio_bitrate},
 	{"max-viewers", 0, "N", "WebSockets at once, up to 64 (default 32)", set_max_viewers},
 	{"max-connections", 0, "N", "connections at once (default 128)", set_max_connections},
 	{"grace", 'g', "SECONDS", "keep the stream after the last viewer (default 5)", set_grace},
@@ -206,6 +225,7 @@ enum options_result bridge_options_parse(int argc, char *argv[], struct bridge_c
 		.max_connections = 128,
 		.queue_ns = 200 * NSEC_PER_MSEC,
 		.input = "auto",
+		.audio = {.bitrate = 128000},
 		.input_socket = "/run/helix-input/input.sock",
 		.runtime_dir = runtime_dir,
 	};

@@ -7,12 +7,14 @@
  *                                        └─ still: screenshots, decoded on a thread of its own
  *   browser … viewer ─ input ─ back end (Mutter by D-Bus, uinput, log)
  *   browser … http-clipboard ─ clipboard ─ back end (Mutter, by the same session)
+ *   PipeWire ─ audio ─┬─ viewer …           (and a viewer's microphone the other way)
  *
  * All but the decoding of screenshots runs on one sd-event loop.
  */
 #ifndef HELIX_BRIDGE_H
 #define HELIX_BRIDGE_H
 
+#include "audio/audio.h"
 #include "clipboard/clipboard.h"
 #include "clock.h"
 #include "http-server.h"
@@ -33,6 +35,7 @@ struct bridge_config {
 	unsigned n_origins;
 	uint32_t max_viewers, max_connections;
 	uint64_t queue_ns;
+	struct audio_config audio;
 	const char *input;        /* name of the back end */
 	const char *input_socket; /* of the input manager */
 	const char *runtime_dir;  /* may be NULL */
@@ -50,6 +53,7 @@ struct bridge {
 	struct revdial_client *revdial; // NULL: no gateway to call
 	struct canary canary;
 	struct input *input;
+	struct audio *audio;
 	struct input_socket *input_lines; // may be NULL
 	struct clipboard *clipboard;      /* by the back end of input */
 	struct list viewers;              // struct viewer.link

@@ -147,6 +147,31 @@ static void write_viewer_metrics(FILE *f, const struct bridge *b) {
 		"Flip to socket, of the slowest viewer's last frame.", slowest);
 }
 
+static void write_sound_metrics(FILE *f, const struct bridge *b) {
+	struct audio_stats s;
+	uint64_t dropped = 0;
+	const struct viewer *v;
+	audio_get_stats(b->audio, &s);
+	list_for_each(v, &b->viewers, link) {
+		dropped += v->sound.dropped;
+	}
+	metric(f, "audio_connected", "gauge", "1 while PipeWire is there.", s.connected);
+	metric(f, "audio_connects_total", "counter", "Connections to PipeWire.", s.connects);
+	metric(f, "audio_listeners", "gauge", "Viewers that hear the desktop.", s.listeners);
+	metric(f, "audio_packets_total", "counter", "Packets of sound.", s.packets);
+	metric(f, "audio_bytes_total", "counter", "Bytes of them.", s.bytes);
+	metric(f, "audio_encode_microseconds_total", "counter", "Time to encode them.",
+		s.encode_ns / NSEC_PER_USEC);
+	metric(f, "audio_lost_blocks_total", "counter", "Captured, and not taken in time.",
+		s.lost_blocks);
+	metric(f, "audio_dropped_packets", "gauge",
+		"Packets that the present viewers missed, being slow.", dropped);
+	metric(f, "microphone_open", "gauge", "1 while the desktop has a microphone.", s.speaks);
+	metric(f, "microphone_samples_total", "counter", "Samples of microphones.", s.spoken);
+	metric(f, "microphone_refused_total", "counter",
+		"Samples dropped: another viewer speaks, or there is no PipeWire.", s.refused);
+}
+
 static void write_metrics(FILE *f, const struct bridge *b) {
 	struct source_stats source;
 	struct http_counters http;
@@ -170,6 +195,7 @@ static void write_metrics(FILE *f, const struct bridge *b) {
 	metric(f, "bitrate_bits_per_second", "gauge", "Asked of the exporter; 0: no bound.",
 		source.bitrate);
 	write_viewer_metrics(f, b);
+	write_sound_metrics(f, b);
 	metric(f, "timer_late_p99_milliseconds", "gauge", "How late timers run.", p99);
 	metric(f, "input_events_total", "counter", "Input events.", input.events);
 	metric(f, "input_dropped_total", "counter", "Of these, not brought into the desktop.",

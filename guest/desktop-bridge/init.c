@@ -34,6 +34,8 @@ static unsigned get_extensions(const json_t *object) {
 		{"frame-times", INIT_FRAME_TIMES},
 		{"cursor-position", INIT_CURSOR_POSITION},
 		{"clipboard", INIT_CLIPBOARD},
+		{"audio", INIT_AUDIO},
+		{"microphone", INIT_MICROPHONE},
 	};
 	const json_t *list = json_object_get(object, "extensions");
 	unsigned bits = 0;
@@ -74,13 +76,21 @@ int init_parse(const char *text, size_t size, struct viewer_init *ret) {
 	return 0;
 }
 
-int control_parse(const char *text, size_t size, bool *ret_video_enabled) {
+static int parse_switch(const char *text, size_t size, const char *key, bool *ret) {
 	json_t *root = json_loadb(text, size, 0, NULL);
-	const json_t *value = json_object_get(root, "set_video_enabled");
+	const json_t *value = json_object_get(root, key);
 	int r = !json_is_object(root) ? -EBADMSG : !json_is_boolean(value) ? -ENODATA : 0;
 	if (r == 0) {
-		*ret_video_enabled = json_is_true(value);
+		*ret = json_is_true(value);
 	}
 	json_decref(root);
 	return r;
+}
+
+int control_parse(const char *text, size_t size, bool *ret_video_enabled) {
+	return parse_switch(text, size, "set_video_enabled", ret_video_enabled);
+}
+
+int control_parse_audio(const char *text, size_t size, bool *ret_audio_enabled) {
+	return parse_switch(text, size, "set_audio_enabled", ret_audio_enabled);
 }

@@ -15,6 +15,8 @@ enum init_extension {
 	INIT_FRAME_TIMES = 1u << 0,     /* "frame-times" */
 	INIT_CURSOR_POSITION = 1u << 1, /* "cursor-position" */
 	INIT_CLIPBOARD = 1u << 2,       /* "clipboard" */
+	INIT_AUDIO = 1u << 3,           /* "audio" */
+	INIT_MICROPHONE = 1u << 4,      /* "microphone" */
 };
 
 /* Texts are valid UTF-8, cut to their room. */
@@ -36,5 +38,6 @@ int init_parse(const char *text, size_t size, struct viewer_init *ret);
 
 /* A control message's JSON. -EBADMSG if it is none, -ENODATA without the key. */
 int control_parse(const char *text, size_t size, bool *ret_video_enabled);
+int control_parse_audio(const char *text, size_t size, bool *ret_audio_enabled);
 
 #endif

@@ -110,6 +110,9 @@ static int run(struct bridge *b, struct http_config *http) {
 		r = clipboard_create(b->loop, input_clipboard(b->input), &b->clipboard);
 	}
 	if (r >= 0) {
+		r = audio_create(b->loop, &b->config.audio, &b->audio);
+	}
+	if (r >= 0) {
 		r = http_server_create(b->loop, http, &b->http);
 	}
 	if (r < 0) {
@@ -140,6 +143,7 @@ static void finish(struct bridge *b) {
 	clipboard_destroy(b->clipboard);
 	http_server_destroy(b->http);
 	input_destroy(b->input);
+	audio_destroy(b->audio);
 	source_destroy(b->source);
 	canary_finish(&b->canary);
 	sd_event_source_disable_unref(b->moved);

@@ -40,6 +40,10 @@ static void send_greeting(struct viewer *v) {
 	char text[160];
 	struct ws_stream_init msg = {.codec = WS_CODEC_H264, .fps = v->init.fps, .touch = 1};
 	stream_size(v, &msg.width, &msg.height);
+	if (v->init.extensions & INIT_AUDIO) {
+		msg.channels = (uint8_t)audio_channels(v->bridge->audio);
+		msg.sample_rate = msg.channels ? WS_AUDIO_RATE : 0;
+	}
 	(void)ws_encode_stream_init(buf, sizeof(buf), &msg);
 	(void)ws_conn_send_binary(v->conn, buf, sizeof(buf));
 	(void)snprintf(text, sizeof(text),
@@ -70,6 +74,7 @@ static void handle_init(struct viewer *v, const uint8_t *p, size_t size) {
 		v->clipboard.changed = viewer_clipboard_changed;
 		clipboard_watch(b->clipboard, &v->clipboard);
 	}
+	viewer_hear(v, true);
 	ws_conn_kick(v->conn);
 	log_info("viewer %u: '%s' watches, %u in all", v->id, v->init.user_name,
 		source_watchers(b->source));
@@ -96,6 +101,9 @@ static void handle_control(struct viewer *v, const uint8_t *p, size_t size) {
 	bool enabled;
 	if (control_parse((const char *)p + 1, size - 1, &enabled) == 0) {
 		viewer_ask_keyframe(v, viewer_queue_pause(&v->queue, !enabled));
+	}
+	if (control_parse_audio((const char *)p + 1, size - 1, &enabled) == 0) {
+		viewer_hear(v, enabled);
 	}
 }
 
@@ -134,6 +142,9 @@ void viewer_handle_message(bool text, const uint8_t *p, size_t size, void *data)
 		break;
 	case WS_CONTROL:
 		handle_control(v, p, size);
+		break;
+	case WS_MICROPHONE:
+		viewer_handle_microphone(v, p, size);
 		break;
 	default:
 		handle_event(v, p, size);

@@ -194,7 +194,7 @@ bool viewer_pull(struct ws_bulk *ret, void *data) {
 		return pull_unit(v, ret); /* nothing comes between a frame and its times */
 	}
 	return (v->cursor_dirty && pull_cursor(v, ret)) ||
-		(v->moved && pull_remote_cursor(v, ret)) ||
+		(v->moved && pull_remote_cursor(v, ret)) || viewer_pull_sound(v, ret) ||
 		(v->clipboard_dirty && pull_clipboard(v, ret)) || pull_unit(v, ret);
 }
 
@@ -203,6 +203,7 @@ void viewer_pulled(void *data) {
 	struct unit *u = v->sending;
 	free(v->scratch);
 	v->scratch = NULL;
+	viewer_sound_pulled(v);
 	if (!u) {
 		return;
 	}

@@ -31,6 +31,7 @@ static void viewer_destroy(struct viewer *v) {
 		presence_leave(v);
 		input_leave(&v->input);
 		viewer_queue_finish(&v->queue);
+		viewer_sound_finish(v);
 		log_info("viewer %u: gone, %u left", v->id, source_watchers(b->source));
 	} else {
 		list_remove(&v->link);
@@ -79,6 +80,7 @@ void viewer_close(struct viewer *v, uint16_t code, const char *reason) {
 	}
 	v->closing = true;
 	source_leave(v->bridge->source, &v->watcher);
+	viewer_sound_finish(v);
 	(void)sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
 	ws_conn_close(v->conn, code, reason);
 }
@@ -128,6 +130,7 @@ int viewer_create(
 	v->ping_ns = v->created_ns + PING_EVERY_NS;
 	list_init(&v->link);
 	list_init(&v->clipboard.link);
+	list_init(&v->listener.link);
 	int r = ws_conn_create(
 		b->loop, socket, early, early_size, MESSAGE_MAX, &conn_handler, v, &v->conn);
 	if (r < 0) {

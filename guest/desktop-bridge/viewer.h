@@ -27,9 +27,12 @@ struct viewer {
 
 	struct source_watcher watcher;
 	struct viewer_queue queue;
-	struct unit *sending;  // may be NULL
-	struct unit *next;     // what frame times were sent for; may be NULL
-	unsigned cursor_dirty; /* enum cursor_change */
+	struct audio_listener listener; /* linked while it hears something */
+	struct audio_queue sound;
+	struct audio_packet *sounding; // may be NULL
+	struct unit *sending;          // may be NULL
+	struct unit *next;             // what frame times were sent for; may be NULL
+	unsigned cursor_dirty;         /* enum cursor_change */
 	struct clipboard_watcher clipboard;
 	bool clipboard_dirty;
 	uint64_t moved; /* bit per slot: peers whose cursor moved */
@@ -59,6 +62,13 @@ void viewer_pulled(void *data);
 void viewer_update_rate(struct viewer *v, uint64_t now);
 void viewer_ask_keyframe(struct viewer *v, bool ask);
 void viewer_arm(struct viewer *v);
+
+/* viewer-sound.c: what it hears, and what it says. */
+void viewer_hear(struct viewer *v, bool on);
+bool viewer_pull_sound(struct viewer *v, struct ws_bulk *ret);
+void viewer_sound_pulled(struct viewer *v);
+void viewer_handle_microphone(struct viewer *v, const uint8_t *p, size_t size);
+void viewer_sound_finish(struct viewer *v);
 
 /* viewer-messages.c: what it says. */
 void viewer_handle_message(bool text, const uint8_t *p, size_t size, void *data);

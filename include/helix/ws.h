@@ -19,7 +19,7 @@
 enum ws_type {
 	/* Server to client, section 4. */
 	WS_VIDEO_FRAME = 0x01,
-	WS_AUDIO_FRAME = 0x02, /* section 4.9 */
+	WS_AUDIO_FRAME = 0x02, /* section 4.9: only for clients that asked for it */
 	WS_STREAM_INIT = 0x30,
 	WS_STREAM_ERROR = 0x31,
 	WS_PONG = 0x41,
@@ -38,6 +38,7 @@ enum ws_type {
 	WS_MOUSE_ABSOLUTE = 0x12,
 	WS_MOUSE_RELATIVE = 0x13,
 	WS_TOUCH = 0x14,
+	WS_MICROPHONE = 0x17, /* only from clients that said they would */
 	WS_CONTROL = 0x20,
 	WS_PING = 0x40,
 };
@@ -68,6 +69,7 @@ enum ws_close {
 
 /* Sizes on the wire; of messages with a variable tail, the fixed part before it. */
 #define WS_VIDEO_FRAME_SIZE    15u /* then one access unit */
+#define WS_AUDIO_FRAME_SIZE    10u /* then one Opus packet */
 #define WS_STREAM_INIT_SIZE    13u
 #define WS_STREAM_ERROR_SIZE   3u /* then the text */
 #define WS_PONG_SIZE           29u
@@ -92,6 +94,10 @@ enum ws_close {
 #define WS_MOUSE_RELATIVE_SIZE 6u
 #define WS_TOUCH_SIZE          11u
 #define WS_INPUT_SCROLL_SIZE   11u
+#define WS_MICROPHONE_SIZE     1u /* then samples */
+
+#define WS_AUDIO_RATE     48000u
+#define WS_MICROPHONE_MAX 4800u /* samples in a message: 100 ms */
 
 /* Texts in messages carry their length in one byte. */
 #define WS_TEXT_MAX   255u
@@ -109,6 +115,12 @@ struct ws_video_frame {
 	uint8_t flags;          /* @2: WS_FRAME_… */
 	uint64_t pts_us;        /* @3: time of the flip, by the clock of Pong's server_us */
 	uint16_t width, height; /* @11, @13: of the picture; then the access unit */
+};
+
+struct ws_audio_frame {
+	uint8_t channels; /* @1 */
+	uint64_t
+		pts_us; /* @2: when its first sample is heard, on the clock of video; then the packet */
 };
 
 struct ws_stream_init {

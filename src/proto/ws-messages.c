@@ -114,6 +114,23 @@ ssize_t ws_decode_video_frame(const uint8_t *buf, size_t len, struct ws_video_fr
 	return end(&r, len);
 }
 
+ssize_t ws_encode_audio_frame(uint8_t *buf, size_t size, const struct ws_audio_frame *msg) {
+	struct writer w = start(buf, size, WS_AUDIO_FRAME);
+	write_u8(&w, msg->channels);
+	write_be64(&w, msg->pts_us);
+	return writer_written(&w);
+}
+
+ssize_t ws_decode_audio_frame(const uint8_t *buf, size_t len, struct ws_audio_frame *ret) {
+	struct reader r = begin(buf, len, WS_AUDIO_FRAME);
+	struct ws_audio_frame msg = {.channels = read_u8(&r)};
+	msg.pts_us = read_be64(&r);
+	if (!r.missing) {
+		*ret = msg;
+	}
+	return end(&r, len);
+}
+
 ssize_t ws_encode_frame_times(uint8_t *buf, size_t size, const struct ws_frame_times *msg) {
 	struct writer w = start(buf, size, WS_FRAME_TIMES);
 	write_be64(&w, msg->pts_us);
@@ -435,5 +452,27 @@ ssize_t ws_decode_ping(const uint8_t *buf, size_t len, struct ws_ping *ret) {
 	if (!r.missing) {
 		*ret = msg;
 	}
+	return end(&r, len);
+}
+
+ssize_t ws_encode_microphone(uint8_t *buf, size_t size, const int16_t *samples, size_t n) {
+	struct writer w = start(buf, size, WS_MICROPHONE);
+	for (size_t i = 0; i < n; i++) {
+		write_u16(&w, (uint16_t)samples[i]);
+	}
+	return n > 0 && n <= WS_MICROPHONE_MAX ? writer_written(&w) : -EINVAL;
+}
+
+/* All of the message is samples, so no later version can append anything. */
+ssize_t ws_decode_microphone(const uint8_t *buf, size_t len, int16_t *ret, size_t *ret_n) {
+	struct reader r = begin(buf, len, WS_MICROPHONE);
+	size_t n = r.left / sizeof(*ret);
+	if (r.missing || n == 0 || n > WS_MICROPHONE_MAX || r.left % sizeof(*ret) != 0) {
+		return -EBADMSG;
+	}
+	for (size_t i = 0; i < n; i++) {
+		ret[i] = (int16_t)read_u16(&r);
+	}
+	*ret_n = n;
 	return end(&r, len);
 }

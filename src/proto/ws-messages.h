@@ -19,6 +19,9 @@
 /* Server to client. Of VideoFrame the header only: the access unit follows. */
 ssize_t ws_encode_video_frame(uint8_t *buf, size_t size, const struct ws_video_frame *msg);
 ssize_t ws_decode_video_frame(const uint8_t *buf, size_t len, struct ws_video_frame *ret);
+/* Likewise the header only: the Opus packet follows. */
+ssize_t ws_encode_audio_frame(uint8_t *buf, size_t size, const struct ws_audio_frame *msg);
+ssize_t ws_decode_audio_frame(const uint8_t *buf, size_t len, struct ws_audio_frame *ret);
 ssize_t ws_encode_frame_times(uint8_t *buf, size_t size, const struct ws_frame_times *msg);
 ssize_t ws_decode_frame_times(const uint8_t *buf, size_t len, struct ws_frame_times *ret);
 ssize_t ws_encode_clipboard(uint8_t *buf, size_t size, const struct ws_clipboard *msg);
@@ -54,6 +57,10 @@ ssize_t ws_decode_self_id(const uint8_t *buf, size_t len, uint32_t *ret_client_i
 /* Client to server. */
 ssize_t ws_encode_ping(uint8_t *buf, size_t size, const struct ws_ping *msg);
 ssize_t ws_decode_ping(const uint8_t *buf, size_t len, struct ws_ping *ret);
+
+/* Samples of a microphone, at most WS_MICROPHONE_MAX; `ret` has room for so many. */
+ssize_t ws_encode_microphone(uint8_t *buf, size_t size, const int16_t *samples, size_t n);
+ssize_t ws_decode_microphone(const uint8_t *buf, size_t len, int16_t *ret, size_t *ret_n);
 
 /*
  * What a person did: types 0x10 … 0x14 of /ws/stream, or 0x01 … 0x06 of /ws/input. -ENOTSUP: a type
