@@ -157,6 +157,7 @@ static void write_sound_metrics(FILE *f, const struct bridge *b) {
 	}
 	metric(f, "audio_connected", "gauge", "1 while PipeWire is there.", s.connected);
 	metric(f, "audio_connects_total", "counter", "Connections to PipeWire.", s.connects);
+	metric(f, "audio_captures", "gauge", "1 while listening at the sink.", s.captures);
 	metric(f, "audio_listeners", "gauge", "Viewers that hear the desktop.", s.listeners);
 	metric(f, "audio_packets_total", "counter", "Packets of sound.", s.packets);
 	metric(f, "audio_bytes_total", "counter", "Bytes of them.", s.bytes);

@@ -81,12 +81,31 @@ static void wait_for_socket(const struct sound_rig *s, const char *name) {
 	}
 }
 
+/* Until the session manager has chosen the sink: it refuses streams before. */
+static void wait_for_sink(const struct sound_rig *s) {
+	static const char *const args[] = {"/usr/bin/pw-metadata", "0", "default.audio.sink", NULL};
+	char path[160];
+	(void)snprintf(path, sizeof(path), "%s/metadata", s->rig->dir);
+	for (unsigned ms = 0;; ms += 50) {
+		wait_for_end(sound_run(s, args, path));
+		char *text = rig_read(path);
+		bool chosen = strstr(text, "helix-desktop") != NULL;
+		free(text);
+		if (chosen) {
+			return;
+		}
+		check_int(ms, <, TIMEOUT_MS);
+		sleep_ms(50);
+	}
+}
+
 void sound_restart(struct sound_rig *s) {
 	static const char *const pipewire[] = {"/usr/bin/pipewire", NULL};
 	static const char *const wireplumber[] = {"/usr/bin/wireplumber", NULL};
 	s->pipewire = sound_run(s, pipewire, NULL);
 	wait_for_socket(s, "pipewire-0");
 	s->wireplumber = sound_run(s, wireplumber, NULL);
+	wait_for_sink(s);
 }
 
 void sound_start(struct sound_rig *s, const struct rig *rig) {

@@ -12,6 +12,11 @@ LOG_MODULE("audio");
 #define RETRY_MIN_NS  (1 * NSEC_PER_SEC)
 #define RETRY_MAX_NS  (30 * NSEC_PER_SEC)
 #define SPEAK_HOLD_NS (1 * NSEC_PER_SEC)
+/*
+ * The stream outlives its last listener by this: PipeWire 0.3.65 loses a descriptor when a stream is
+ * destroyed while the answer to its creation is on the way, so it is not to follow every click.
+ */
+#define LINGER_NS (5 * NSEC_PER_SEC)
 /* Programs lose their microphone when the source goes away, so that takes longer. */
 #define MICROPHONE_HOLD_NS (5 * NSEC_PER_SEC)
 
@@ -22,7 +27,8 @@ struct audio {
 	struct audio_encoder *encoder;
 	struct list listeners; // struct audio_listener.link
 	unsigned n_listeners;
-	sd_event_source *retry, *quiet;
+	sd_event_source *retry, *quiet, *linger;
+	bool lingers;      /* the capture, without listeners */
 	uint64_t retry_ns; /* the present back-off; 0: nothing failed */
 	uint64_t retry_at_ns;
 	bool told; /* that there is no sound: once until there is some */
@@ -88,14 +94,14 @@ static void update(struct audio *a) {
 	if (!a->pipewire || (wanted(a) && !try_connect(a)) || !pipewire_is_connected(a->pipewire)) {
 		return;
 	}
-	int r = pipewire_capture(a->pipewire, a->n_listeners > 0);
+	int r = pipewire_capture(a->pipewire, a->n_listeners > 0 || a->lingers);
 	if (r >= 0) {
 		r = pipewire_offer_microphone(a->pipewire, a->offered);
 	}
 	if (r < 0) {
 		back_off(a, strerror(-r));
 	}
-	if (a->n_listeners == 0) {
+	if (a->n_listeners == 0 && !a->lingers) {
 		forget_captured(a);
 	}
 }
@@ -126,6 +132,9 @@ static void handle_captured(void *data) {
 	const struct audio_block *block;
 	uint64_t begin = now_ns();
 	a->retry_ns = 0; /* it works */
+	if (a->n_listeners == 0) {
+		forget_captured(a);
+	}
 	while ((block = audio_blocks_peek(&a->blocks))) {
 		audio_encoder_feed(a->encoder, block);
 		audio_blocks_release(&a->blocks);
@@ -137,6 +146,13 @@ static const struct pipewire_handler pipewire_handler = {
 	.captured = handle_captured,
 	.lost = handle_lost,
 };
+
+static int handle_linger(sd_event_source *source, uint64_t usec, void *data) {
+	struct audio *a = data;
+	a->lingers = false;
+	update(a);
+	return 0;
+}
 
 /* Nobody spoke for a while. */
 static int handle_quiet(sd_event_source *source, uint64_t usec, void *data) {
@@ -170,6 +186,9 @@ int audio_create(sd_event *loop, const struct audio_config *config, struct audio
 	if (r >= 0) {
 		r = add_timer(a, &a->quiet, handle_quiet);
 	}
+	if (r >= 0) {
+		r = add_timer(a, &a->linger, handle_linger);
+	}
 	if (r >= 0 && !config->off) {
 		r = audio_encoder_create(config->bitrate, handle_packet, a, &a->encoder);
 	}
@@ -193,6 +212,7 @@ void audio_destroy(struct audio *a) {
 	audio_encoder_destroy(a->encoder);
 	sd_event_source_disable_unref(a->retry);
 	sd_event_source_disable_unref(a->quiet);
+	sd_event_source_disable_unref(a->linger);
 	sd_event_unref(a->loop);
 	free(a);
 }
@@ -204,6 +224,8 @@ unsigned audio_channels(struct audio *a) {
 void audio_listen(struct audio *a, struct audio_listener *l) {
 	list_append(&a->listeners, &l->link);
 	a->n_listeners++;
+	a->lingers = false;
+	(void)sd_event_source_set_enabled(a->linger, SD_EVENT_OFF);
 	update(a);
 }
 
@@ -213,7 +235,10 @@ void audio_unlisten(struct audio *a, struct audio_listener *l) {
 	}
 	list_remove(&l->link);
 	a->n_listeners--;
-	update(a);
+	if (a->n_listeners == 0) {
+		a->lingers = true;
+		set_timer(a->linger, now_ns() + LINGER_NS);
+	}
 }
 
 void audio_speak(struct audio *a, const void *speaker, const int16_t *samples, size_t n) {
@@ -248,6 +273,7 @@ void audio_hush(struct audio *a, const void *speaker) {
 void audio_get_stats(const struct audio *a, struct audio_stats *ret) {
 	*ret = a->stats;
 	ret->connected = a->pipewire && pipewire_is_connected(a->pipewire);
+	ret->captures = ret->connected && (a->n_listeners > 0 || a->lingers);
 	ret->listeners = a->n_listeners;
 	ret->speaks = a->offered;
 	ret->lost_blocks = atomic_load_explicit(&a->blocks.dropped, memory_order_relaxed);

@@ -7,7 +7,7 @@
  *                                               └─ listener …
  *   viewer ─ audio_speak ─ jitter ─ pipewire ─ source "helix-microphone"
  *
- * Nobody listens: nothing is captured. Nobody speaks: there is no microphone. Without PipeWire there
+ * Nobody listens: soon nothing is captured. Nobody speaks: there is no microphone. Without PipeWire there
  * is no sound; while somebody wants some, it is looked for again and again, ever more seldom.
  */
 #ifndef HELIX_BRIDGE_AUDIO_H
@@ -34,6 +34,7 @@ struct audio_listener {
 
 struct audio_stats {
 	bool connected;
+	bool captures;
 	unsigned listeners;
 	bool speaks;
 	uint64_t packets, bytes, lost_blocks, connects;
