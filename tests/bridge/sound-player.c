@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define RATE      48000u
 #define AMPLITUDE 0.25
@@ -22,6 +23,12 @@ struct player {
 	uint64_t silent, at; /* frames */
 	_Atomic int64_t onset_ns;
 };
+
+static int64_t now(void) {
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return SPA_TIMESPEC_TO_NSEC(&ts);
+}
 
 static void handle_process(void *data) {
 	struct player *p = data;
@@ -40,7 +47,7 @@ static void handle_process(void *data) {
 			p->at < p->silent ? 0.0F : (float)(AMPLITUDE * sin(phase));
 		if (p->at == p->silent) {
 			int64_t delay = t.delay * SPA_NSEC_PER_SEC * t.rate.num / t.rate.denom;
-			p->onset_ns = t.now + delay + (int64_t)i * SPA_NSEC_PER_SEC / RATE;
+			p->onset_ns = now() + delay + (int64_t)i * SPA_NSEC_PER_SEC / RATE;
 			(void)pw_loop_signal_event(pw_main_loop_get_loop(p->loop), p->began);
 		}
 	}

@@ -2,11 +2,13 @@
 // The page of one desktop: joins the modules with each other and with the toolbar.
 
 import { locateDesktop, probe } from './api.js';
+import { Sound } from './audio.js';
 import { Clipboard } from './clipboard.js';
 import { Connection } from './connection.js';
 import { Cursor } from './cursor.js';
 import { whyNoDecoder } from './decoder.js';
 import { Keyboard, lockKeyboard, unlockKeyboard } from './keyboard.js';
+import { Microphone } from './microphone.js';
 import { Outbox } from './outbox.js';
 import { Overlay } from './overlay.js';
 import { Pointer } from './pointer.js';
@@ -14,6 +16,7 @@ import { Presence } from './presence.js';
 import { Type } from './protocol.js';
 import { Resizer } from './resize.js';
 import { describe } from './states.js';
+import { SoundControls } from './sound-controls.js';
 import { Statistics } from './statistics.js';
 import { TouchKeys } from './touch-keys.js';
 import { Video } from './video.js';
@@ -59,7 +62,7 @@ const connection = new Connection({
 		fps: 60,
 		bitrate: Number(new URLSearchParams(location.search).get('bitrate')) || 0,
 		video_supported_formats: 1,
-		extensions: ['frame-times', 'cursor-position', 'clipboard'],
+		extensions: ['frame-times', 'cursor-position', 'clipboard', 'audio', 'microphone'],
 	},
 	handlers: {
 		state: (state) => showState(state),
@@ -67,6 +70,7 @@ const connection = new Connection({
 		opened: () => {
 			outbox.reset();
 			presence.reset();
+			sound.opened();
 			statistics.reconnects += statistics.size.width > 0 ? 1 : 0;
 		},
 		reset: () => video.reset(),
@@ -75,6 +79,9 @@ const connection = new Connection({
 });
 const outbox = new Outbox(connection);
 const video = new Video($('picture'), connection, statistics);
+const sound = new Sound(connection, statistics);
+const microphone = new Microphone(connection);
+const soundControls = new SoundControls(sound, microphone, settings, notice);
 const viewport = new Viewport($('stage'), $('screen'));
 const cursor = new Cursor($('screen'), $('cursor'));
 const presence = new Presence($('marks'));
@@ -90,13 +97,19 @@ const pointer = new Pointer($('screen'), outbox);
 const touchKeys = new TouchKeys(keyboard, $('touch-keys'), $('typing'));
 
 // For tests and for the curious.
-globalThis.helix = { connection, statistics, clipboard };
+globalThis.helix = { clipboard, connection, microphone, sound, statistics };
 
 function handleMessage(msg) {
 	switch (msg.type) {
 	case Type.VIDEO_FRAME:
 	case Type.FRAME_TIMES:
 		video.handle(msg);
+		break;
+	case Type.AUDIO_FRAME:
+		sound.handle(msg);
+		break;
+	case Type.STREAM_INIT:
+		soundControls.setSound(msg.channels > 0);
 		break;
 	case Type.PONG:
 		statistics.add('rtt', connection.clock.rtt / 1000, performance.now());
@@ -305,6 +318,7 @@ async function learnRole() {
 	$('view-only').hidden = mayControl;
 	outbox.enabled = mayControl;
 	clipboard.enable(mayControl);
+	soundControls.setMayControl(mayControl);
 }
 
 async function begin() {

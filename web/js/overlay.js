@@ -44,6 +44,8 @@ function lines(statistics, now) {
 		`${size.width} × ${size.height}  ${codec}`,
 		`encode ${of('encode')}  bridge ${of('bridge')}  network ${of('network')} ms`,
 		`decode ${of('decode')}  present ${of('present')} ms`,
+		`sound ${of('soundLatency')}  after the picture ${of('lipSync')} ms  ` +
+			`gaps ${statistics.soundGaps}`,
 		`dropped ${statistics.dropped}  missed ${statistics.skipped}  ` +
 			`errors ${statistics.decodeErrors}  reconnects ${statistics.reconnects}`,
 	];

@@ -25,6 +25,7 @@ export const Type = Object.freeze({
 	MOUSE_ABSOLUTE: 0x12,
 	MOUSE_RELATIVE: 0x13,
 	TOUCH: 0x14,
+	MICROPHONE: 0x17,
 	CONTROL: 0x20,
 	PING: 0x40,
 });
@@ -53,6 +54,14 @@ function videoFrame(v) {
 		width: v.getUint16(11),
 		height: v.getUint16(13),
 		data: new Uint8Array(v.buffer, v.byteOffset + 15),
+	};
+}
+
+function audioFrame(v) {
+	return {
+		channels: v.getUint8(1),
+		pts: u64(v, 2),
+		data: new Uint8Array(v.buffer, v.byteOffset + 10),
 	};
 }
 
@@ -199,6 +208,7 @@ function clipboard(v) {
 // Type: its smallest size and its decoder.
 const decoders = new Map([
 	[Type.VIDEO_FRAME, [15, videoFrame]],
+	[Type.AUDIO_FRAME, [10, audioFrame]],
 	[Type.STREAM_INIT, [13, streamInit]],
 	[Type.STREAM_ERROR, [3, (v) => ({ text: textAt(v, 3, v.getUint16(1)) })]],
 	[Type.PONG, [21, pong]],
@@ -215,7 +225,7 @@ const decoders = new Map([
 
 /**
  * A binary message of the server as an object with `type`; null if it is of a type that is not
- * known, too short, or makes no sense. Texts and video point into `buffer`.
+ * known, too short, or makes no sense. Video and sound point into `buffer`.
  * @param {ArrayBuffer} buffer
  */
 export function decode(buffer) {
@@ -329,4 +339,10 @@ export function encodeTouch(event, slot, x, y) {
 		v.setFloat32(3, x, LE);
 		v.setFloat32(7, y, LE);
 	});
+}
+
+/** Samples of a microphone, 48 kHz, mono: an Int16Array, at most 100 ms of them. */
+export function encodeMicrophone(samples) {
+	return make(Type.MICROPHONE, 1 + 2 * samples.length, (v) =>
+		samples.forEach((sample, i) => v.setInt16(1 + 2 * i, sample, LE)));
 }

@@ -55,7 +55,7 @@ export class Series {
 /** All that the overlay shows, and the benchmark reads. Times in ms. */
 export class Statistics {
 	#names = ['received', 'painted', 'bytes', 'paintLatency', 'rtt', 'decode', 'encode', 'bridge',
-		'network', 'present'];
+		'network', 'present', 'sound', 'soundLatency', 'lipSync'];
 
 	constructor() {
 		this.windows = Object.fromEntries(this.#names.map((name) => [name, new Window()]));
@@ -71,6 +71,8 @@ export class Statistics {
 		this.skipped = 0; // not sent to us, because we were slow
 		this.decodeErrors = 0;
 		this.reconnects = 0;
+		this.soundGaps = 0; // in the sound that was played
+		this.soundLevel = 0; // of it: root of the mean square
 		this.queue = 0; // most frames in the decoder since the last sample
 		this.size = { width: 0, height: 0 };
 		this.codec = '';

@@ -11,8 +11,10 @@
 #define SILENCE (1.0F / 65536)
 /* For reverberation to end, and so that pauses in speech cost no restart. */
 #define SILENT_PACKETS 25u
-/* How far a block's time may be from what was expected; timers of a busy machine are late by less. */
-#define GAP_NS (40 * (int64_t)NSEC_PER_MSEC)
+/* A block that is later than expected by more comes after a gap. */
+#define GAP_NS (60 * (int64_t)NSEC_PER_MSEC)
+/* Blocks that were held up come in a bunch, earlier than expected: by so much that is all right. */
+#define BUNCH_NS (200 * (int64_t)NSEC_PER_MSEC)
 /* Of a smaller difference this part is corrected with each block: clocks drift slowly. */
 #define FOLLOW 32
 /* Better than the default's quality per bit is not heard at 128 kbit/s; its cost is twice. */
@@ -103,7 +105,7 @@ static void encode(struct audio_encoder *e) {
 /* Where in time the block belongs. */
 static void follow(struct audio_encoder *e, const struct audio_block *block) {
 	int64_t off = (int64_t)(block->time_ns - e->next_ns);
-	if (!e->running || off > GAP_NS || off < -GAP_NS) {
+	if (!e->running || off > GAP_NS || off < -BUNCH_NS) {
 		e->frames = 0;
 		e->next_ns = block->time_ns;
 		e->running = true;

@@ -78,17 +78,18 @@ static void handle_state(
 	}
 }
 
-/* When the first of the buffer's samples is heard: it will be, in this cycle of the graph. */
-static uint64_t sample_time(const struct pw_stream *stream) {
+/*
+ * When the first of the buffer's samples is heard: now, in this cycle of the graph. The graph's own
+ * time is not used: a sink without a card lags behind the clock for ever after it was held up.
+ */
+static uint64_t sample_time(struct pw_stream *stream) {
 	struct pw_time t = {0};
-	if (pw_stream_get_time_n((struct pw_stream *)(uintptr_t)stream, &t, sizeof(t)) < 0 ||
-		t.now <= 0) {
-		return now_ns();
+	uint64_t now = now_ns();
+	if (pw_stream_get_time_n(stream, &t, sizeof(t)) < 0 || t.rate.denom == 0) {
+		return now;
 	}
-	int64_t delay =
-		t.rate.denom > 0 ? t.delay * (int64_t)NSEC_PER_SEC * t.rate.num / t.rate.denom : 0;
-	bool sane = delay >= 0 && delay < (int64_t)NSEC_PER_SEC && delay < t.now;
-	return (uint64_t)(t.now - (sane ? delay : 0));
+	int64_t delay = t.delay * (int64_t)NSEC_PER_SEC * t.rate.num / t.rate.denom;
+	return delay > 0 && delay < (int64_t)NSEC_PER_SEC ? now - (uint64_t)delay : now;
 }
 
 /* In the data thread. */
