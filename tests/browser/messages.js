@@ -90,3 +90,6 @@ export const clipboard = ({ generation, available, text, image, ours }) =>
 export const frameTimes = ({ pts, sequence, encodedUs, receivedUs, sentUs, skipped }) =>
 	big(['u8', 0x5a], ['u64', pts], ['u32', sequence], ['u32', encodedUs], ['u32', receivedUs],
 		['u32', sentUs], ['u32', skipped]);
+
+export const audioFrame = ({ channels, pts, data }) =>
+	big(['u8', 0x02], ['u8', channels], ['u64', pts], ['bytes', data]);

@@ -13,6 +13,8 @@
 #include "input/socket.h"
 #include "proto/ws-messages.h"
 
+#define MESSAGES 18
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void expect(int ok) {
@@ -35,7 +37,7 @@ static void expect(int ok) {
 		}                                                                 \
 	} while (0)
 
-static uint8_t buf[8192], buf2[8192];
+static uint8_t buf[8192], buf2[8192], wide[2 * WS_MICROPHONE_MAX + 1];
 
 static void check_event(const struct ws_event *e) {
 	expect(isfinite(e->x) && isfinite(e->y) && isfinite(e->dx) && isfinite(e->dy));
@@ -94,6 +96,9 @@ static void decode_server_message(uint8_t which, const uint8_t *p, size_t len) {
 			expect(pixels + (size_t)image.stride * image.height <= p + len);
 		}
 		break;
+	case 16:
+		ROUND_TRIP(ws_audio_frame, audio_frame);
+		break;
 	default:
 		break;
 	}
@@ -102,8 +107,10 @@ static void decode_server_message(uint8_t which, const uint8_t *p, size_t len) {
 static void decode_client_message(uint8_t which, const uint8_t *p, size_t len) {
 	static struct viewer_init init;
 	struct clipboard_content *content;
+	static int16_t samples[WS_MICROPHONE_MAX];
 	struct ws_event e;
 	bool enabled;
+	size_t n = 0;
 	switch (which) {
 	case 11:
 		ROUND_TRIP(ws_ping, ping);
@@ -127,10 +134,19 @@ static void decode_client_message(uint8_t which, const uint8_t *p, size_t len) {
 			expect(content->size <= len && (content->size == 0 || content->data));
 			clipboard_content_unref(content);
 		}
+		(void)control_parse_audio((const char *)p, len, &enabled);
 		break;
 	case 15:
 		if (input_line_parse((const char *)p, len, 1920, 1080, &e) == 0) {
 			check_event(&e);
+		}
+		break;
+	case 17:
+		if (ws_decode_microphone(p, len, samples, &n) > 0) {
+			expect(n > 0 && n <= WS_MICROPHONE_MAX);
+			expect(ws_encode_microphone(wide, sizeof(wide), samples, n) ==
+				(ssize_t)len);
+			expect(memcmp(wide, p, len) == 0);
 		}
 		break;
 	default:
@@ -140,8 +156,8 @@ static void decode_client_message(uint8_t which, const uint8_t *p, size_t len) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	if (size > 0) {
-		decode_server_message(data[0] % 16, data + 1, size - 1);
-		decode_client_message(data[0] % 16, data + 1, size - 1);
+		decode_server_message(data[0] % MESSAGES, data + 1, size - 1);
+		decode_client_message(data[0] % MESSAGES, data + 1, size - 1);
 	}
 	return 0;
 }

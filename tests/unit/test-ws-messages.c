@@ -62,6 +62,8 @@ static void check_bytes(const uint8_t *buf, ssize_t n, const char *hex) {
 TEST(video_and_control_are_big_endian) {
 	struct ws_video_frame video = {WS_CODEC_H264, WS_FRAME_KEY, 0x0102030405060708, 1920, 1080};
 	CHECK_MESSAGE(ws_video_frame, video_frame, video, "01 01 01 0102030405060708 0780 0438");
+	struct ws_audio_frame audio = {2, 0x0102030405060708};
+	CHECK_MESSAGE(ws_audio_frame, audio_frame, audio, "02 02 0102030405060708");
 	struct ws_stream_init init = {WS_CODEC_H264, 1280, 800, 60, 2, 48000, 1};
 	CHECK_MESSAGE(ws_stream_init, stream_init, init, "30 01 0500 0320 3c 02 0000bb80 01");
 	struct ws_frame_times times = {0x1122334455667788, 7, 8, 9, 10, 11};
@@ -91,6 +93,31 @@ TEST(pong_of_all_ages) {
 	check_int(back.late_p99_ms, ==, 6);
 	check_int(back.late_max_ms, ==, 7);
 	check_int(ws_encode_pong(buf, 28, &pong), ==, -ENOBUFS);
+}
+
+TEST(microphone) {
+	static int16_t samples[WS_MICROPHONE_MAX + 1] = {1, -2, INT16_MAX};
+	static int16_t back[WS_MICROPHONE_MAX];
+	static uint8_t buf[2 * WS_MICROPHONE_MAX + 4];
+	size_t n = 0;
+	check_bytes(buf, ws_encode_microphone(buf, sizeof(buf), samples, 3), "17 0100 feff ff7f");
+	check_int(ws_encode_microphone(buf, 6, samples, 3), ==, -ENOBUFS);
+	check_int(ws_encode_microphone(buf, sizeof(buf), samples, 0), ==, -EINVAL);
+	check_int(ws_encode_microphone(buf, sizeof(buf), samples, WS_MICROPHONE_MAX + 1), ==,
+		-EINVAL);
+	(void)ws_encode_microphone(buf, sizeof(buf), samples, 3);
+	check_int(ws_decode_microphone(buf, 7, back, &n), ==, 7);
+	check_int(n, ==, 3);
+	check_int(memcmp(back, samples, 6), ==, 0);
+	/* Half a sample, none, too many, another type. */
+	check_int(ws_decode_microphone(buf, 6, back, &n), ==, -EBADMSG);
+	check_int(ws_decode_microphone(buf, 1, back, &n), ==, -EBADMSG);
+	check_int(ws_decode_microphone(buf, 0, back, &n), ==, -EBADMSG);
+	check_int(ws_decode_microphone(buf, 2 * WS_MICROPHONE_MAX + 3, back, &n), ==, -EBADMSG);
+	check_int(ws_decode_microphone(buf, 2 * WS_MICROPHONE_MAX + 1, back, &n), >, 0);
+	check_int(n, ==, WS_MICROPHONE_MAX);
+	buf[0] = 0x16;
+	check_int(ws_decode_microphone(buf, 7, back, &n), ==, -EBADMSG);
 }
 
 TEST(stream_error) {

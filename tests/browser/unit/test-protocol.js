@@ -17,6 +17,8 @@ const samples = [
 			data: Uint8Array.of(0, 0, 0, 1, 0x67) }],
 	['VideoFrame, replayed, empty', Type.VIDEO_FRAME, server.videoFrame,
 		{ codec: 1, key: false, replay: true, pts: 0, width: 0, height: 65535, data: new Uint8Array() }],
+	['AudioFrame', Type.AUDIO_FRAME, server.audioFrame,
+		{ channels: 2, pts: PTS, data: Uint8Array.of(0xfc, 0xff, 0xfe) }],
 	['StreamInit', Type.STREAM_INIT, server.streamInit,
 		{ codec: 1, width: 1280, height: 800, fps: 60, channels: 2, sampleRate: 48000, touch: true }],
 	['Pong', Type.PONG, server.pong,
@@ -138,6 +140,7 @@ test('what clients send, byte by byte', () => {
 	assert.equal(hex(encodeAbsolute(1e9, NaN, 16384, 16384)), '12017fff000040004000');
 	assert.equal(hex(encodeRelative(-1, 2)), '1300ffff0002');
 	assert.equal(hex(encodeTouch(1, 9, 0.5, 1)), '140109' + '0000003f' + '0000803f');
+	assert.equal(hex(protocol.encodeMicrophone(Int16Array.of(1, -2, 32767))), '17' + '0100feffff7f');
 	assert.equal(Buffer.from(encodeControl({ set_video_enabled: false })).toString('latin1'),
 		' {"set_video_enabled":false}');
 });
