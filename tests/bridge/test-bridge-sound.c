@@ -340,13 +340,18 @@ TEST(microphone) {
 	float *said = read_recording(path, &n);
 	(void)printf("# recorded %.1f s\n", (double)n / RATE);
 	check_int(n, >, 2 * RATE);
-	/* The last second is the first speaker's, whole. */
-	const float *last = said + n - RATE;
-	(void)printf("# purity %.3f, rms %.3f\n", sound_purity(last, RATE, 1, 440),
-		sound_rms(last, RATE, 1));
-	check(sound_purity(last + RATE / 2, RATE / 4, 1, 440) > 0.9);
-	check(sound_purity(last + RATE / 2, RATE / 4, 1, 1300) < 0.01);
-	check(sound_rms(last, RATE, 1) > 0.12);
+	/* The last two seconds are the first speaker's; a busy machine tears them here and there. */
+	const size_t window = RATE / 10;
+	unsigned pure = 0, foreign = 0;
+	for (const float *at_window = said + n - 20 * window; at_window < said + n;
+		at_window += window) {
+		pure += sound_rms(at_window, window, 1) > 0.12 &&
+			sound_purity(at_window, window, 1, 440) > 0.95;
+		foreign += sound_purity(at_window, window, 1, 1300) > 0.1;
+	}
+	(void)printf("# %u of 20 tenths of a second are pure\n", pure);
+	check_int(pure, >=, 10);
+	check_int(foreign, ==, 0);
 	free(said);
 	check_int(rig_metric(&r, "microphone_refused_total"), >, 3 * RATE);
 	/* It ends; the other one is heard. */
