@@ -5,6 +5,7 @@
  *   exporter ──HXFR── upstream ─ source ─┬─ viewer ─ ws-conn ──WebSocket── browser
  *                                        ├─ viewer …        (http-server took its handshake)
  *                                        └─ still: screenshots, decoded on a thread of its own
+ *   browser … http-resize ─ resizer ─ the launcher's socket: another size of the desktop
  *   browser … viewer ─ input ─ back end (Mutter by D-Bus, uinput, log)
  *   browser … http-clipboard ─ clipboard ─ back end (Mutter, by the same session)
  *   PipeWire ─ audio ─┬─ viewer …           (and a viewer's microphone the other way)
@@ -21,6 +22,7 @@
 #include "input/input.h"
 #include "input/socket.h"
 #include "list.h"
+#include "resize.h"
 #include "source.h"
 #include "still.h"
 
@@ -49,6 +51,7 @@ struct bridge {
 	sd_event *loop;
 	struct source *source;
 	struct still *still;
+	struct resizer *resizer;
 	struct http_server *http;
 	struct revdial_client *revdial; // NULL: no gateway to call
 	struct canary canary;

@@ -6,6 +6,7 @@
 #include "bridge.h"
 #include "http-clipboard.h"
 #include "http-files.h"
+#include "http-resize.h"
 #include "http-routes.h"
 #include "http-status.h"
 #include "parse.h"
@@ -91,6 +92,10 @@ const struct http_route bridge_routes[] = {
 		.methods = "GET POST",
 		.body_max = CLIPBOARD_BODY_MAX,
 		.handle = http_clipboard},
+	{.path = "/resize",
+		.methods = "POST",
+		.body_max = HTTP_RESIZE_BODY_MAX,
+		.handle = http_resize},
 	{.path = "/clients", .methods = "GET", .handle = http_clients},
 	{.path = "/video/stats", .methods = "GET", .handle = http_video_stats},
 	{.path = "/metrics", .methods = "GET", .handle = http_metrics},

@@ -210,6 +210,13 @@ static void take_body(struct http_request *rq, const char *data, size_t size) {
 	rq->body_size += size;
 }
 
+/* Browsers send without asking what a page of any site gives them, such as a form. */
+static bool is_from_here(const struct http_request *rq) {
+	const struct http_config *config = rq->server->config;
+	return http_origin_allowed(http_header(rq, "Origin"), http_header(rq, "Host"),
+		config->origins, config->n_origins);
+}
+
 static void answer(struct http_request *rq) {
 	const struct http_route *route = rq->route;
 	if (!rq->allowed) {
@@ -217,6 +224,8 @@ static void answer(struct http_request *rq) {
 		http_reply_text(rq, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed\n");
 	} else if (rq->too_large) {
 		http_reply_text(rq, MHD_HTTP_CONTENT_TOO_LARGE, "too large\n");
+	} else if (!rq->get && !is_from_here(rq)) {
+		http_reply_text(rq, MHD_HTTP_FORBIDDEN, "pages of other sites may not do this\n");
 	} else if (route->upgraded) {
 		http_upgrade(rq);
 	} else {

@@ -104,6 +104,9 @@ static int run(struct bridge *b, struct http_config *http) {
 		r = still_create(b->loop, b->source, &b->still);
 	}
 	if (r >= 0) {
+		r = resizer_create(b->loop, b->config.runtime_dir, &b->resizer);
+	}
+	if (r >= 0) {
 		r = create_input(b);
 	}
 	if (r >= 0) {
@@ -141,6 +144,7 @@ static void finish(struct bridge *b) {
 	input_socket_destroy(b->input_lines);
 	still_destroy(b->still);
 	clipboard_destroy(b->clipboard);
+	resizer_destroy(b->resizer);
 	http_server_destroy(b->http);
 	input_destroy(b->input);
 	audio_destroy(b->audio);

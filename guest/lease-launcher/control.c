@@ -74,11 +74,24 @@ static void handle_resized(int r, const char *text, void *data) {
 	(void)sd_event_source_set_enabled(c->io, SD_EVENT_ON);
 }
 
-static void resize(struct client *c, const char *size) {
+/* Behind the size, "now": or not at all. */
+static void resize(struct client *c, const char *words) {
 	struct launcher *l = c->control->launcher;
 	uint32_t width, height, refresh = 0;
-	if (parse_mode(size, &width, &height, &refresh) < 0) {
+	char size[LINE_SIZE];
+	size_t n = strcspn(words, " ");
+	bool now = strcmp(words + n, " now") == 0;
+	(void)snprintf(size, sizeof(size), "%.*s", (int)n, words);
+	if ((words[n] && !now) || parse_mode(size, &width, &height, &refresh) < 0) {
 		answer(c, "error a size is WxH or WxH@HZ\n");
+		return;
+	}
+	if (now && l->preset && l->preset->keeps_mode) {
+		char line[128];
+		(void)snprintf(line, sizeof(line),
+			"unable %s takes another size only when it is started again\n",
+			l->preset->name);
+		answer(c, line);
 		return;
 	}
 	int r = l->keeper ? keeper_resize(l->keeper, width, height, refresh, handle_resized, c)
@@ -137,7 +150,7 @@ static void handle_request(struct client *c, const char *line) {
 	} else if (strcmp(line, "status") == 0) {
 		status(c);
 	} else {
-		answer(c, "error there are: resize WxH[@HZ], status\n");
+		answer(c, "error there are: resize WxH[@HZ] [now], status\n");
 	}
 }
 

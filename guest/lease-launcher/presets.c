@@ -40,6 +40,7 @@ static const struct preset presets[] = {
 			"--idle-time=0"},
 		.display_arg = "--socket=",
 		.card_arg = "--drm-device=",
+		.keeps_mode = true,
 	},
 };
 

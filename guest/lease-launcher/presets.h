@@ -19,6 +19,7 @@ struct preset {
 	const char *desktop;               /* XDG_CURRENT_DESKTOP; NULL: none */
 	bool needs_udev;                   /* finds its card by the tag `seat` alone */
 	bool needs_pipewire;
+	bool keeps_mode; /* another size of its output shows after its next start */
 };
 
 /* The one that `config` asks for; NULL: it is a command line. */

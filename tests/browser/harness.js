@@ -173,16 +173,20 @@ export class Bench {
 		return { port: at, program: started };
 	}
 
-	/** desktop-bridge for one of its outputs: 0 bars, 1 static, 2 typing, 3 scroll, 4 drag, 5 film. */
+	/**
+	 * desktop-bridge for one of its outputs: 0 bars, 1 static, 2 typing, 3 scroll, 4 drag, 5 film.
+	 * `runtimeDir`: its runtime directory; default: one of its own.
+	 */
 	async bridge({ exporterPort, scanout = 0, port, extra = [], env = {}, runtimeDir }) {
 		const at = port ?? await freePort();
+		const runtime = runtimeDir ?? await this.temporary();
 		const started = this.#start('desktop-bridge', program('HELIX_DESKTOP_BRIDGE'),
 			[`--exporter=127.0.0.1:${exporterPort}`, `--scanout=${scanout}`,
 				`--listen=127.0.0.1:${at}`, `--web-root=${webRoot}`, '--input=log',
 				'--log-level=debug', ...extra],
-			{ XDG_RUNTIME_DIR: runtimeDir ?? await this.temporary(), ...env });
+			{ XDG_RUNTIME_DIR: runtime, ...env });
 		await started.answers(at);
-		return { port: at, program: started, url: `http://127.0.0.1:${at}/` };
+		return { port: at, program: started, runtime, url: `http://127.0.0.1:${at}/` };
 	}
 
 	/**

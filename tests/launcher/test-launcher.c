@@ -401,7 +401,7 @@ TEST(resize_and_status_through_the_socket) {
 	check_int(r.manager.resized.width, ==, 1600);
 	check_int(r.manager.resized.height, ==, 900);
 	check_int(r.manager.resized.refresh, ==, 75);
-	answer = rig_ask(&r, "resize 1024x768\n");
+	answer = rig_ask(&r, "resize 1024x768 now\n");
 	check_str(answer, "ok 1024x768@75\n");
 	free(answer);
 	answer = rig_ask(&r, "resize big\n");
@@ -431,6 +431,25 @@ TEST(resize_makes_the_compositor_look) {
 	check_int(rig_count(&r, "logind-stub control P"), ==, 1);
 	check(rig_place(&r, "logind-stub control P") < rig_place(&r, "logind-stub control R"));
 	check_int(rig_count(&r, "gnome-shell start"), ==, 1);
+	rig_finish(&r);
+}
+
+/* Who wants it at once learns that this one does it later. */
+TEST(resize_now_of_one_that_keeps_its_mode) {
+	struct rig r;
+	rig_init(&r);
+	rig_start(&r, ARGS("--compositor=weston", "--system-bus=private", "--no-bridge"));
+	rig_await_said(&r, "all is up");
+	char *answer = rig_ask(&r, "resize 1600x900 now\n");
+	check_str(answer, "unable weston takes another size only when it is started again\n");
+	free(answer);
+	check_int(r.manager.n_resized, ==, 0);
+	answer = rig_ask(&r, "resize 1600x900\n");
+	check_str(answer, "ok 1600x900@60\n");
+	free(answer);
+	answer = rig_ask(&r, "resize 1600x900 soon\n");
+	check_str(answer, "error a size is WxH or WxH@HZ\n");
+	free(answer);
 	rig_finish(&r);
 }
 
@@ -470,7 +489,7 @@ TEST(clients_of_the_socket_that_misbehave) {
 	size_t n = read_to_end(fd, text, sizeof(text) - 1);
 	text[n] = '\0';
 	check_str(text,
-		"error there are: resize WxH[@HZ], status\n"
+		"error there are: resize WxH[@HZ] [now], status\n"
 		"error a size is WxH or WxH@HZ\nok 640x480@60\n");
 
 	/* A line that never ends is no request. */

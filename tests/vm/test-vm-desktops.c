@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Real desktops, each in a container on a lease of its own (farm.h). */
 #include <linux/input-event-codes.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "farm.h"
 #include "test.h"
@@ -62,6 +65,43 @@ static void check_size(const struct desktop *d, uint32_t width, uint32_t height)
 	check_int(d->viewer.picture.height, ==, height);
 }
 
+/* What the bridge answers to a wish for another size: the status. */
+static int ask_bridge_for_size(const struct desktop *d, uint32_t width, uint32_t height) {
+	struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons(d->farm->ports[d->number]),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	char body[64], request[256], reply[512] = "";
+	size_t used = 0;
+	int status = 0;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	check(fd >= 0);
+	struct timeval timeout = {.tv_sec = 60};
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	check(connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
+	(void)snprintf(body, sizeof(body), "{\"width\":%u,\"height\":%u}", width, height);
+	int n = snprintf(request, sizeof(request),
+		"POST /resize HTTP/1.1\r\nHost: localhost:9876\r\nConnection: close\r\n"
+		"Content-Length: %zu\r\n\r\n%s",
+		strlen(body), body);
+	check_int(send(fd, request, (size_t)n, MSG_NOSIGNAL), ==, n);
+	for (ssize_t k; used < sizeof(reply) - 1 &&
+		(k = recv(fd, reply + used, sizeof(reply) - 1 - used, 0)) > 0;) {
+		used += (size_t)k;
+	}
+	(void)close(fd);
+	(void)sscanf(reply, "HTTP/1.1 %d ", &status);
+	(void)fprintf(stderr, "# /resize: %s\n", reply);
+	return status;
+}
+
+static void wait_for_size(struct desktop *d, uint32_t width, uint32_t height) {
+	uint64_t deadline = now_ns() + 120 * NSEC_PER_SEC;
+	while (d->viewer.picture.width != width && now_ns() < deadline) {
+		run_loop(d->farm->loop, 100);
+	}
+	check_size(d, width, height);
+}
+
 /* What a container must not be able to do; each line is a command that has to fail. */
 static const char *const forbidden[] = {
 	"head -c 1 /dev/dri/card0",
@@ -99,6 +139,8 @@ TEST_TIMEOUT(weston_in_a_container, 900) {
 	desktop_start(&d, &f, 1, "weston", "1280x720");
 	see_and_type(&d);
 	check_size(&d, 1280, 720);
+	/* It would take that only at its next start. */
+	check_int(ask_bridge_for_size(&d, 1024, 768), ==, 501);
 	check_confined(&d);
 	desktop_end(&d);
 	vm_run_ok(f.vm, 180, "systemctl stop helix-desktop@desktop-1");
@@ -173,12 +215,12 @@ TEST_TIMEOUT(gnome_in_a_container, 1800) {
 
 	/* Another size, while it runs. */
 	desktop_run(&d, 120, "mutter-lease-launcher --resize 1024x768");
-	uint64_t deadline = now_ns() + 120 * NSEC_PER_SEC;
-	while (d.viewer.picture.width != 1024 && now_ns() < deadline) {
-		run_loop(f.loop, 100);
-	}
-	check_size(&d, 1024, 768);
+	wait_for_size(&d, 1024, 768);
 	desktop_expect(&d, farm_green, 10, 180, "resized");
+	/* As the viewer does it. */
+	check_int(ask_bridge_for_size(&d, 1200, 740), ==, 200);
+	wait_for_size(&d, 1200, 740);
+	desktop_expect(&d, farm_green, 10, 180, "resized-again");
 	press_until(&d, KEY_B, farm_blue, 10, "resized-key");
 	check_gnome(&d);
 	desktop_end(&d);

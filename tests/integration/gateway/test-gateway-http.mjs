@@ -78,6 +78,7 @@ test('who_may_ask_for_what', async () => {
 		[`${base}/screenshot`, 'POST', 401, 401, 403, 200, 403],
 		[`${base}/clipboard`, 'GET', 401, 401, 403, 200, 403],
 		[`${base}/clipboard`, 'POST', 401, 401, 403, 200, 403],
+		[`${base}/resize`, 'POST', 401, 401, 403, 200, 403],
 		[`${base}/exec`, 'POST', 401, 401, 403, 200, 403],
 		[`${base}/screenshot/../exec`, 'GET', 401, 401, 403, 200, 403],
 		[`${base}/ws/stream`, 'GET', 401, 401, 426, 426, 403],
