@@ -25,7 +25,7 @@ die() {
 build="gcc libc6-dev meson ninja-build pkg-config scdoc libsystemd-dev libx264-dev libdrm-dev
 	libjansson-dev libavcodec-dev libavutil-dev libmicrohttpd-dev libwslay-dev
 	nettle-dev libgnutls28-dev libpng-dev zlib1g-dev libturbojpeg0-dev libyuv-dev libxkbcommon-dev
-	libpipewire-0.3-dev libopus-dev"
+	libpipewire-0.3-dev libopus-dev libwayland-dev"
 run="cpio xz-utils debian-archive-keyring procps dbus-daemon"
 browser="nodejs chromium fonts-dejavu-core"
 # Comes with Node.js in some packagings, with which Debian's npm cannot be installed.
@@ -33,7 +33,7 @@ command -v npm >/dev/null || browser="$browser npm"
 test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode mmdebstrap dbus-daemon
 	libxml2-utils libvirt-clients
 	libseat-dev python3-dbusmock mutter wl-clipboard pipewire pipewire-bin wireplumber
-	$browser"
+	sway cage wev $browser"
 # vm/make-vm-image.sh; all that it needs besides comes with the image.
 image="mmdebstrap cpio xz-utils debian-archive-keyring util-linux meson ninja-build"
 bench="libyuv-dev $browser"

@@ -82,7 +82,7 @@ static int set_queue(const char *value, void *data) {
 }
 
 static int set_input(const char *value, void *data) {
-	static const char *const kinds[] = {"auto", "mutter", "uinput", "log", "none"};
+	static const char *const kinds[] = {"auto", "mutter", "wlroots", "uinput", "log", "none"};
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (strcmp(value, kinds[i]) == 0) {
 			((struct bridge_config *)data)->input = kinds[i];
@@ -145,7 +145,8 @@ static const struct option_spec options[] = {
 		set_web_root},
 	{"allow-origin", 0, "ORIGIN", "let this site's pages connect, * for any; repeatable",
 		set_allow_origin},
-	{"input", 'i', "KIND", "auto, mutter, uinput, log or none (default auto)", set_input},
+	{"input", 'i', "KIND", "auto, mutter, wlroots, uinput, log or none (default auto)",
+		set_input},
 	{"input-socket", 0, "PATH", "of the input manager (default /run/helix-input/input.sock)",
 		set_input_socket},
 	{"audio", 0, "KIND", "auto or off (default auto)", set_audio},

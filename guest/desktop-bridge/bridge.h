@@ -6,7 +6,7 @@
  *                                        ├─ viewer …        (http-server took its handshake)
  *                                        └─ still: screenshots, decoded on a thread of its own
  *   browser … http-resize ─ resizer ─ the launcher's socket: another size of the desktop
- *   browser … viewer ─ input ─ back end (Mutter by D-Bus, uinput, log)
+ *   browser … viewer ─ input ─ back end (Mutter by D-Bus, wlroots by Wayland, uinput, log)
  *   browser … http-clipboard ─ clipboard ─ back end (Mutter, by the same session)
  *   PipeWire ─ audio ─┬─ viewer …           (and a viewer's microphone the other way)
  *

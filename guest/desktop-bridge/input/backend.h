@@ -54,8 +54,14 @@ int input_uinput_create(
 int input_mutter_create(sd_event *loop, struct input_backend **ret);
 
 /*
- * By name: "mutter", "uinput", "log" (on standard output), or "auto": Mutter while it is on the session
- * bus, else uinput. "none" gives NULL; -EINVAL for other names.
+ * A virtual pointer and keyboard of the compositor at WAYLAND_DISPLAY, if it gives any. Waits for it to
+ * come, and to come back.
+ */
+int input_wlroots_create(sd_event *loop, struct input_backend **ret);
+
+/*
+ * By name: "mutter", "wlroots", "uinput", "log" (on standard output), or "auto": Mutter while it is on
+ * the session bus, else the compositor's virtual devices while it has them, else uinput. "none" gives NULL; -EINVAL for other names.
  */
 int input_backend_create(sd_event *loop, const char *name, const char *socket,
 	const char *token_path, struct input_backend **ret);

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Back ends by name; and "auto", which takes Mutter while that is there, else the devices. */
+/*
+ * Back ends by name; and "auto", which takes Mutter while that is there, else the compositor's virtual
+ * devices, else our own.
+ */
 #include <string.h>
 
 #include "backend.h"
 #include "util.h"
 
+#define KINDS 3u
+
 struct either {
 	struct input_backend base;
-	struct input_backend *mutter, *uinput;
-	struct input_backend *used; /* the last one that was ready */
+	struct input_backend *kinds[KINDS]; /* the better ones first */
+	struct input_backend *used;         /* the last one that was ready */
 };
 
 static struct input_backend *used(struct input_backend *b) {
@@ -17,14 +22,13 @@ static struct input_backend *used(struct input_backend *b) {
 
 static bool either_ready(struct input_backend *b) {
 	struct either *e = (struct either *)b;
-	if (e->mutter->ops->ready(e->mutter)) {
-		e->used = e->mutter;
-	} else if (e->uinput->ops->ready(e->uinput)) {
-		e->used = e->uinput;
-	} else {
-		return false;
+	for (unsigned i = 0; i < KINDS; i++) {
+		if (e->kinds[i]->ops->ready(e->kinds[i])) {
+			e->used = e->kinds[i];
+			return true;
+		}
 	}
-	return true;
+	return false;
 }
 
 static void either_key(struct input_backend *b, uint16_t code, bool down) {
@@ -54,12 +58,20 @@ static void either_touch(
 
 static void either_size(struct input_backend *b, uint32_t width, uint32_t height) {
 	struct either *e = (struct either *)b;
-	e->mutter->ops->size(e->mutter, width, height);
+	for (unsigned i = 0; i < KINDS; i++) {
+		if (e->kinds[i]->ops->size) {
+			e->kinds[i]->ops->size(e->kinds[i], width, height);
+		}
+	}
 }
 
 static void either_flush(struct input_backend *b) {
 	struct either *e = (struct either *)b;
-	e->uinput->ops->flush(e->uinput);
+	for (unsigned i = 0; i < KINDS; i++) {
+		if (e->kinds[i]->ops->flush) {
+			e->kinds[i]->ops->flush(e->kinds[i]);
+		}
+	}
 }
 
 /* Uinput is no way to a clipboard. */
@@ -70,11 +82,10 @@ static struct clipboard_backend *either_clipboard(struct input_backend *b) {
 
 static void either_destroy(struct input_backend *b) {
 	struct either *e = (struct either *)b;
-	if (e->mutter) {
-		e->mutter->ops->destroy(e->mutter);
-	}
-	if (e->uinput) {
-		e->uinput->ops->destroy(e->uinput);
+	for (unsigned i = 0; i < KINDS; i++) {
+		if (e->kinds[i]) {
+			e->kinds[i]->ops->destroy(e->kinds[i]);
+		}
 	}
 	free(e);
 }
@@ -110,15 +121,18 @@ static int create_either(
 		return -ENOMEM;
 	}
 	e->base.ops = &either_ops;
-	int r = input_mutter_create(loop, &e->mutter);
+	int r = input_mutter_create(loop, &e->kinds[0]);
 	if (r >= 0) {
-		r = input_uinput_create(loop, socket, token_path, &e->uinput);
+		r = input_wlroots_create(loop, &e->kinds[1]);
+	}
+	if (r >= 0) {
+		r = input_uinput_create(loop, socket, token_path, &e->kinds[2]);
 	}
 	if (r < 0) {
 		either_destroy(&e->base);
 		return r;
 	}
-	e->used = e->uinput;
+	e->used = e->kinds[KINDS - 1];
 	*ret = &e->base;
 	return 0;
 }
@@ -134,6 +148,9 @@ int input_backend_create(sd_event *loop, const char *name, const char *socket,
 	}
 	if (strcmp(name, "mutter") == 0) {
 		return input_mutter_create(loop, ret);
+	}
+	if (strcmp(name, "wlroots") == 0) {
+		return input_wlroots_create(loop, ret);
 	}
 	if (strcmp(name, "uinput") == 0) {
 		return input_uinput_create(loop, socket, token_path, ret);
