@@ -19,8 +19,11 @@ struct unit {
 	uint8_t data[];
 };
 
-/* One reference, for the caller; NULL: out of memory. The data is copied, the rest zeroes. */
-struct unit *unit_create(const uint8_t *data, size_t size);
+/*
+ * One reference, for the caller; NULL: out of memory. The data is copied, the rest zeroes. Parameter
+ * sets of a keyframe get the promise of proto/h264-sps.h if they lack it.
+ */
+struct unit *unit_create(const uint8_t *data, size_t size, bool keyframe);
 struct unit *unit_ref(struct unit *u);
 void unit_unref(struct unit *u);
 

@@ -155,12 +155,11 @@ static void handle_frame(const struct hxfr_frame *frame, void *data) {
 	struct upstream *u = data;
 	const struct hxfr_flip_info *flip = frame->flip;
 	uint64_t now = now_ns();
-	struct unit *unit = unit_create(frame->data, frame->size);
+	struct unit *unit = unit_create(frame->data, frame->size, frame->keyframe);
 	if (!unit) {
 		fail(u, "no memory for a frame");
 		return;
 	}
-	unit->keyframe = frame->keyframe;
 	unit->received_ns = frame->received_ns;
 	if (flip) {
 		unit->sequence = (uint32_t)flip->sequence;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "http-files.h"
@@ -18,10 +19,9 @@
 static uint64_t now = 1000 * NSEC_PER_SEC;
 
 static void offer(struct viewer_queue *q, unsigned at_ms, bool keyframe, size_t size, bool alone) {
-	struct unit *u = unit_create((const uint8_t *)"", 0);
+	struct unit *u = unit_create((const uint8_t *)"", 0, keyframe);
 	check(u);
 	u->size = size; /* never read here */
-	u->keyframe = keyframe;
 	u->pts_us = 5000000 + at_ms * 1000u;
 	viewer_queue_offer(q, u, alone, now + at_ms * MS);
 	unit_unref(u);
@@ -39,6 +39,31 @@ static int send_next(struct viewer_queue *q, unsigned at_ms, bool *ask) {
 		unit_unref(u);
 	}
 	return pts;
+}
+
+/* What decoders are promised: once it is there, nothing is changed. */
+TEST(keyframes_promise_order) {
+	static const uint8_t plain[] = {0, 0, 0, 1, 0x67, 0x42, 0x00, 0x0a, 0xda, 0x79, 0, 0, 0, 1,
+		0x68, 0xce, 0x38, 0x80, 0, 0, 0, 1, 0x65, 0x88, 0x84};
+	struct unit *other = unit_create(plain, sizeof(plain), false);
+	struct unit *u = unit_create(plain, sizeof(plain), true);
+	check(other && u);
+	check_int(other->size, ==, sizeof(plain));
+	check_int(memcmp(other->data, plain, sizeof(plain)), ==, 0);
+	check_int(u->size, >, sizeof(plain));
+	check_int(u->data[6], ==, 0x10); /* constraint_set3_flag */
+	check_int(memcmp(u->data + u->size - 15, plain + 10, 15), ==, 0);
+	struct unit *again = unit_create(u->data, u->size, true);
+	check(again);
+	check_int(again->size, ==, u->size);
+	check_int(memcmp(again->data, u->data, u->size), ==, 0);
+	unit_unref(other);
+	unit_unref(u);
+	unit_unref(again);
+	/* Not a stream at all. */
+	u = unit_create((const uint8_t *)"\0\0\1\x67", 4, true);
+	check(u);
+	unit_unref(u);
 }
 
 TEST(queue_begins_with_an_idr) {
