@@ -12,6 +12,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#ifdef __clang__ /* what PipeWire's macros are made of */
+#pragma clang diagnostic ignored "-Wgnu-statement-expression"
+#pragma clang diagnostic ignored "-Wgnu-empty-initializer"
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
+
 #define RATE      48000u
 #define AMPLITUDE 0.25
 

@@ -59,21 +59,25 @@ test('a tone is heard, in step with the picture', withBench(async (bench, t) => 
 	await until('sound', async () => (await state(page, 'sound')) === 'on');
 	pipewire.play(1000);
 	await hears(page, 1000);
-	const packets = await metric(bridge, 'audio_packets_total');
-	await page.waitForTimeout(6000);
-	const perSecond = (await metric(bridge, 'audio_packets_total') - packets) / 6;
-	const { lipSync, latency, picture, gaps } = await page.evaluate(() => {
-		const { windows, soundGaps } = globalThis.helix.statistics;
-		const now = performance.now();
-		const of = (name) => [0.05, 0.5, 0.95].map((p) => Math.round(windows[name].percentile(p, now)));
-		return { lipSync: of('lipSync'), latency: of('soundLatency'), picture: of('paintLatency'), gaps: soundGaps };
-	});
-	t.diagnostic(`sound ${latency} ms late, picture ${picture} ms, sound after picture ${lipSync} ms ` +
-		`(p5, p50, p95); ${gaps} gaps; ${perSecond.toFixed(1)} packets/s`);
-	if (perSecond > 47) {
-		assert.ok(Math.abs(lipSync[1]) < LIP_SYNC_MS, `${lipSync}`);
-	} else {
-		t.diagnostic('PipeWire did not keep up: this machine is too busy to measure lip-sync');
+	// On a busy machine not even PipeWire keeps up: there are gaps then, and lips in step.
+	for (let attempt = 1, inStep = false; !inStep; attempt++) {
+		const packets = await metric(bridge, 'audio_packets_total');
+		await page.waitForTimeout(6000);
+		const perSecond = (await metric(bridge, 'audio_packets_total') - packets) / 6;
+		const { lipSync, latency, picture, gaps } = await page.evaluate(() => {
+			const { windows, soundGaps } = globalThis.helix.statistics;
+			const now = performance.now();
+			const of = (name) =>
+				[0.05, 0.5, 0.95].map((p) => Math.round(windows[name].percentile(p, now)));
+			return {
+				lipSync: of('lipSync'), latency: of('soundLatency'), picture: of('paintLatency'),
+				gaps: soundGaps,
+			};
+		});
+		t.diagnostic(`sound ${latency} ms late, picture ${picture} ms, sound after picture ` +
+			`${lipSync} ms (p5, p50, p95); ${gaps} gaps; ${perSecond.toFixed(1)} packets/s`);
+		inStep = Math.abs(lipSync[1]) < LIP_SYNC_MS;
+		assert.ok(inStep || attempt < 3, `${lipSync}`);
 	}
 
 	// Off: silence here, and nothing is sent. On again.

@@ -10,6 +10,12 @@
 
 LOG_MODULE("audio");
 
+#ifdef __clang__ /* what PipeWire's macros are made of */
+#pragma clang diagnostic ignored "-Wgnu-statement-expression"
+#pragma clang diagnostic ignored "-Wgnu-empty-initializer"
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
+
 #define FORMAT_SIZE 1024
 /* Asked of the graph: about one packet in each cycle. */
 #define LATENCY "960/48000"
