@@ -501,6 +501,7 @@ TEST(floods_are_dammed) {
 	RUN_UNTIL(&f, state_of(&f).generation == generation + 2000);
 	uint64_t spent = now_ns() - begin;
 	check_int(f.told, <=, 2 + spent / (100 * NSEC_PER_MSEC));
+	check_int(f.told, >=, spent / (400 * NSEC_PER_MSEC)); /* and not none at all */
 	RUN_UNTIL(&f, f.told > 0);
 	teardown(&f);
 }

@@ -13,7 +13,8 @@ LOG_MODULE("clipboard");
 #define READ_TIME_US  (10 * UINT64_C(1000000)) /* also for whoever waits */
 #define SERVE_TIME_US (30 * UINT64_C(1000000))
 /* A program that changes the clipboard all the time is not worth more messages than these. */
-#define TELL_EVERY_NS (100 * NSEC_PER_MSEC)
+#define TELL_EVERY_NS    (100 * NSEC_PER_MSEC)
+#define TELL_ACCURACY_US 1000u
 
 /* By what is liked best. */
 static const char *const text_types[] = {"text/plain;charset=utf-8", "UTF8_STRING", "text/plain"};
@@ -94,7 +95,12 @@ static int handle_tell(sd_event_source *source, uint64_t usec, void *data) {
 
 static void tell(struct clipboard *c) {
 	uint64_t now = now_ns(), due = c->told_ns ? c->told_ns + TELL_EVERY_NS : now;
+	int armed = SD_EVENT_OFF;
 	c->generation++;
+	(void)sd_event_source_get_enabled(c->tell, &armed);
+	if (armed != SD_EVENT_OFF) {
+		return; /* setting it again would put it off */
+	}
 	(void)sd_event_source_set_time(c->tell, MAX(now, due) / NSEC_PER_USEC);
 	(void)sd_event_source_set_enabled(c->tell, SD_EVENT_ONESHOT);
 }
@@ -396,7 +402,8 @@ int clipboard_create(sd_event *loop, struct clipboard_backend *backend, struct c
 	list_init(&c->readers);
 	list_init(&c->servings);
 	list_init(&c->watchers);
-	int r = sd_event_add_time(loop, &c->tell, CLOCK_MONOTONIC, 0, 0, handle_tell, c);
+	int r = sd_event_add_time(
+		loop, &c->tell, CLOCK_MONOTONIC, 0, TELL_ACCURACY_US, handle_tell, c);
 	if (r >= 0) {
 		r = sd_event_add_time(
 			loop, &c->deadline, CLOCK_MONOTONIC, 0, 0, handle_deadline, c);
