@@ -24,6 +24,7 @@ struct socket_stream {
 	bool want_in, want_out;
 	/* What a read and a write wait for: while TLS shakes hands, each may need the other. */
 	uint32_t read_event, write_event;
+	bool tls_ready; /* as of the last call into TLS */
 };
 
 static struct socket_stream *socket_of(struct stream *s) {
@@ -63,15 +64,26 @@ static int update_events(struct socket_stream *s) {
 	return r < 0 ? r : sd_event_source_set_enabled(s->io, events ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
-/* After a call into TLS: what the next one of its kind has to wait for. */
+/*
+ * After a call into TLS: what the next one of its kind has to wait for. While hands are shaken, reads
+ * and writes wait for the same, whichever of them was called; once they are, each waits for its own, even
+ * if it was not the one that ended the handshake: the other end may have nothing to say until it is
+ * written to.
+ */
 static void note_tls(struct socket_stream *s, ssize_t r, uint32_t *event) {
 	uint32_t read_event = s->read_event, write_event = s->write_event;
-	if (r == -EAGAIN) {
-		*event = tls_session_wants_write(s->tls) ? EPOLLOUT : EPOLLIN;
-	} else {
+	uint32_t awaited = tls_session_wants_write(s->tls) ? EPOLLOUT : EPOLLIN;
+	bool ready = tls_session_ready(s->tls);
+	if (r != -EAGAIN || (ready && !s->tls_ready)) {
 		s->read_event = EPOLLIN;
 		s->write_event = EPOLLOUT;
 	}
+	if (r == -EAGAIN && !ready) {
+		s->read_event = s->write_event = awaited;
+	} else if (r == -EAGAIN) {
+		*event = awaited;
+	}
+	s->tls_ready = ready;
 	if (read_event != s->read_event || write_event != s->write_event ||
 		(s->want_in && tls_session_pending(s->tls))) {
 		(void)update_events(s);

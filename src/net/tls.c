@@ -274,6 +274,10 @@ ssize_t tls_session_write(struct tls_session *s, const void *p, size_t n) {
 	return sent;
 }
 
+bool tls_session_ready(const struct tls_session *s) {
+	return s->ready;
+}
+
 bool tls_session_wants_write(const struct tls_session *s) {
 	return s->wants_write;
 }

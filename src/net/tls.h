@@ -31,6 +31,8 @@ void tls_session_destroy(struct tls_session *s);
 /* As stream_read() and stream_write(); they shake hands first. -EPROTO for what is no good TLS. */
 ssize_t tls_session_read(struct tls_session *s, void *p, size_t n);
 ssize_t tls_session_write(struct tls_session *s, const void *p, size_t n);
+/* Whether hands were shaken. */
+bool tls_session_ready(const struct tls_session *s);
 /* Whether the last -EAGAIN waits for the socket to become writable. */
 bool tls_session_wants_write(const struct tls_session *s);
 /* Whether bytes can be read that are no longer in the socket. */
