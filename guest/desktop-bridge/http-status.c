@@ -31,8 +31,10 @@ static void format_time(uint64_t mono_ns, char *ret, size_t size) {
 	}
 }
 
-static json_t *describe_viewer(const struct viewer *v, uint32_t width, uint32_t height) {
+static json_t *describe_viewer(const struct viewer *v) {
+	uint16_t width, height;
 	char seen[32];
+	viewer_picture_size(v, &width, &height);
 	format_time(v->seen_ns, seen, sizeof(seen));
 	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:i, s:i, s:s}", "id", (json_int_t)v->id,
 		"user_id", v->init.user_id, "user_name", v->init.user_name, "avatar_url",
@@ -54,12 +56,10 @@ static const char *session_of(const struct bridge *b) {
 void http_clients(struct http_request *rq, void *data) {
 	const struct bridge *b = data;
 	const struct viewer *v;
-	uint32_t width, height;
 	json_t *list = json_array();
-	source_size(b->source, &width, &height);
 	list_for_each(v, &b->viewers, link) {
 		if (v->started) {
-			(void)json_array_append_new(list, describe_viewer(v, width, height));
+			(void)json_array_append_new(list, describe_viewer(v));
 		}
 	}
 	reply_json(rq, json_pack("{s:s, s:o}", "session_id", session_of(b), "clients", list));

@@ -113,14 +113,14 @@ int presence_handle_moved(sd_event_source *source, void *data) {
 	return 0;
 }
 
-static int32_t scaled(double part, uint32_t size) {
+static int32_t scaled(double part, uint16_t size) {
 	return (int32_t)(part * size);
 }
 
 size_t presence_next_cursor(struct viewer *v, uint8_t *buf, size_t size) {
 	const struct viewer *other;
-	uint32_t width, height;
-	source_size(v->bridge->source, &width, &height);
+	uint16_t width, height;
+	viewer_picture_size(v, &width, &height);
 	while (v->moved) {
 		unsigned slot = (unsigned)__builtin_ctzll(v->moved);
 		v->moved &= v->moved - 1;
@@ -144,8 +144,8 @@ size_t presence_next_cursor(struct viewer *v, uint8_t *buf, size_t size) {
 void presence_touched(struct viewer *v, const struct ws_event *e) {
 	struct viewer *other;
 	uint8_t buf[WS_REMOTE_TOUCH_SIZE + WS_COLOUR_SIZE];
-	uint32_t width, height;
-	source_size(v->bridge->source, &width, &height);
+	uint16_t width, height;
+	viewer_picture_size(v, &width, &height);
 	struct ws_remote_touch msg = {
 		.client_id = v->id,
 		.touch_id = e->slot,

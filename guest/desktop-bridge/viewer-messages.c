@@ -27,8 +27,7 @@ static void evict_former(struct viewer *v) {
 	}
 }
 
-/* The real size where it is known, else what was asked for. */
-static void stream_size(const struct viewer *v, uint16_t *ret_width, uint16_t *ret_height) {
+void viewer_picture_size(const struct viewer *v, uint16_t *ret_width, uint16_t *ret_height) {
 	uint32_t width, height;
 	source_size(v->bridge->source, &width, &height);
 	*ret_width = width ? (uint16_t)MIN(width, UINT16_MAX) : v->init.width;
@@ -39,7 +38,7 @@ static void send_greeting(struct viewer *v) {
 	uint8_t buf[WS_STREAM_INIT_SIZE];
 	char text[160];
 	struct ws_stream_init msg = {.codec = WS_CODEC_H264, .fps = v->init.fps, .touch = 1};
-	stream_size(v, &msg.width, &msg.height);
+	viewer_picture_size(v, &msg.width, &msg.height);
 	if (v->init.extensions & INIT_AUDIO) {
 		msg.channels = (uint8_t)audio_channels(v->bridge->audio);
 		msg.sample_rate = msg.channels ? WS_AUDIO_RATE : 0;

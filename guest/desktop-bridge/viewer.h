@@ -72,6 +72,8 @@ void viewer_sound_finish(struct viewer *v);
 
 /* viewer-messages.c: what it says. */
 void viewer_handle_message(bool text, const uint8_t *p, size_t size, void *data);
+/* The real size of the picture where it is known, else what the viewer asked for. */
+void viewer_picture_size(const struct viewer *v, uint16_t *ret_width, uint16_t *ret_height);
 
 /* presence.c: who else is here. */
 void presence_join(struct viewer *v);
