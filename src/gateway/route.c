@@ -32,6 +32,13 @@ static bool is_websocket(const struct conn *c) {
 	return http_has_token(&c->head, "Upgrade", "websocket");
 }
 
+/* RFC 6455 section 4.4: of what speaks another version, nothing can be passed on. */
+static bool is_websocket_13(const struct conn *c) {
+	struct http_text version;
+	return is_websocket(c) && http_get(&c->head, "Sec-WebSocket-Version", &version) == 0 &&
+		http_text_is(version, "13");
+}
+
 /* Cuts `prefix` off. */
 static bool cut_prefix(struct http_text *text, const char *prefix) {
 	size_t n = strlen(prefix);
@@ -160,8 +167,9 @@ static void route_session(struct conn *c, struct http_text rest) {
 		conn_answer_text(c, 403, "Forbidden.\n");
 	} else if (path.n == 0) {
 		conn_answer_text(c, 404, "There is nothing here.\n");
-	} else if ((stream || input) && (!is_websocket(c) || !method_is(c, "GET"))) {
-		conn_answer(c, 426, "text/plain", "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+	} else if ((stream || input) && (!is_websocket_13(c) || !method_is(c, "GET"))) {
+		conn_answer(c, 426, "text/plain",
+			"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n",
 			"This is a WebSocket.\n", 21);
 	} else if (is_websocket(c) && !stream && !input) {
 		conn_answer_text(c, 400, "This is no WebSocket.\n");
