@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The whole conversation of a viewer with the real programs, by an implementation that was written
 // from docs/protocol/websocket.md and http.md alone: with desktop-bridge, then through helix-gateway.
+import fs from 'node:fs';
+import path from 'node:path';
 import zlib from 'node:zlib';
+import { temporaryDirectory } from '../integration/gateway/gateway.mjs';
 import { assert, main, sleep, test } from '../integration/gateway/tap.mjs';
 import { control, inputMessages, inputScroll, inputTypes, nalUnits, ping, streamTypes, type } from './messages.mjs';
 import { Rig, SHOW, Viewer } from './rig.mjs';
@@ -381,6 +384,26 @@ each('http', async (options) => {
 	const own = await rig.open('/ws/stream', { Origin: new URL(rig.base).origin });
 	assert.ok(own.socket, 'its own pages may');
 	own.destroy();
+});
+
+// Of the bridge's own files; those of the gateway are in test-gateway-http.mjs.
+test('nothing_but_files', async () => {
+	const dir = temporaryDirectory(), web = path.join(dir, 'web');
+	fs.mkdirSync(path.join(web, 'js'), { recursive: true });
+	fs.writeFileSync(path.join(web, 'index.html'), 'page');
+	fs.writeFileSync(path.join(web, '.hidden'), 'secret');
+	fs.writeFileSync(path.join(dir, 'secret'), 'secret');
+	fs.symlinkSync(path.join(dir, 'secret'), path.join(web, 'link'));
+	fs.symlinkSync(dir, path.join(web, 'links'));
+	const rig = await new Rig().start({ webRoot: web });
+	assert.equal((await rig.request('/')).body.toString(), 'page');
+	for (const target of ['/../secret', '/%2e%2e/secret', '/js/../../secret', '/js/..%2f..%2fsecret', '/..%5csecret',
+		'//../secret', '/%2fetc/passwd', '//etc/passwd', '/.hidden', '/%2ehidden', '/link', '/links/secret',
+		'/index.html/../../secret', '/%', '/%zz', `/${'a/'.repeat(900)}`, '/js//']) {
+		const answer = await rig.request(target);
+		assert.ok([400, 404].includes(answer.status), `${target}: ${answer.status}`);
+		assert.ok(!answer.body.includes('secret') && !answer.body.includes('root:'), target);
+	}
 });
 
 await main();
