@@ -65,8 +65,10 @@ static void round_trip_image(const uint8_t *p, size_t len) {
 	if (n <= 0) {
 		return;
 	}
-	size_t size = image.bitmap_size ? (size_t)image.stride * image.height : 0;
-	expect(!size || (pixels >= p && pixels + size <= p + len));
+	/* There may be more than the rows. */
+	size_t rows = image.bitmap_size ? (size_t)image.stride * image.height : 0;
+	size_t size = image.bitmap_size ? (size_t)n - (size_t)(pixels - p) : 0;
+	expect(rows <= size && (!size || (pixels >= p && pixels + size <= p + len)));
 	ssize_t head = ws_encode_cursor_image(buf, sizeof(buf), &image);
 	expect(head > 0);
 	if (size <= sizeof(buf) - (size_t)head) {
