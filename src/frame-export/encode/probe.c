@@ -43,9 +43,16 @@ static _Noreturn void run_child(
 			(void)dup2(null, i);
 		}
 	}
+	/* Sockets that QEMU and clients wait on must close when the parent says so. */
+	enum {
+		REPORT_FD = STDERR_FILENO + 1
+	};
+	if (dup2(fd, REPORT_FD) < 0 || close_range(REPORT_FD + 1, UINT_MAX, 0) < 0) {
+		_exit(EXIT_FAILURE);
+	}
 	struct report report = {0};
 	report.r = probe_check(ops, render_node, report.why);
-	ssize_t n = write(fd, &report, sizeof(report));
+	ssize_t n = write(REPORT_FD, &report, sizeof(report));
 	_exit(n == sizeof(report) ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
