@@ -74,10 +74,10 @@ static void either_flush(struct input_backend *b) {
 	}
 }
 
-/* Uinput is no way to a clipboard. */
+/* Mutter's: the others are no way to one. */
 static struct clipboard_backend *either_clipboard(struct input_backend *b) {
 	struct either *e = (struct either *)b;
-	return e->mutter->ops->clipboard(e->mutter);
+	return e->kinds[0]->ops->clipboard(e->kinds[0]);
 }
 
 static void either_destroy(struct input_backend *b) {
