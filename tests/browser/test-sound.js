@@ -5,40 +5,13 @@ import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 
 import { until, withBench } from './harness.js';
+import { analyse, hears } from './hearing.js';
 import { waitForMotion } from './pages.js';
 import { startPipewire } from './pipewire.js';
 
 const LIP_SYNC_MS = 80;
 
 const state = (page, id) => page.evaluate((name) => document.getElementById(name).dataset.state, id);
-
-/** What an analyser at the page's output says: {peak: Hz, level}. */
-const analyse = (page) => page.evaluate(async () => {
-	const { output } = globalThis.helix.sound;
-	if (!output) {
-		return { peak: 0, level: 0 };
-	}
-	if (!globalThis.analyser) {
-		globalThis.analyser = new AnalyserNode(output.context, { fftSize: 8192 });
-		output.connect(globalThis.analyser);
-		await new Promise((resolve) => setTimeout(resolve, 500));
-	}
-	const { analyser } = globalThis;
-	const bins = new Float32Array(analyser.frequencyBinCount);
-	const samples = new Float32Array(analyser.fftSize);
-	analyser.getFloatFrequencyData(bins);
-	analyser.getFloatTimeDomainData(samples);
-	const peak = bins.reduce((best, value, i) => (value > bins[best] ? i : best), 0);
-	return {
-		peak: peak * output.context.sampleRate / analyser.fftSize,
-		level: Math.sqrt(samples.reduce((sum, v) => sum + v * v, 0) / samples.length),
-	};
-});
-
-const hears = (page, hertz, ms = 20000) => until(`a tone of ${hertz} Hz`, async () => {
-	const { peak, level } = await analyse(page);
-	return level > 0.1 && Math.abs(peak - hertz) < 12;
-}, ms);
 
 const metric = async (bridge, name) => {
 	const text = await (await fetch(`${bridge.url}metrics`)).text();
