@@ -107,6 +107,45 @@ static int set_memory_budget(const char *value, void *data) {
 	return r;
 }
 
+static int set_gl(const char *value, void *data) {
+	static const char *const modes[] = {[GL_OFF] = "off", [GL_AUTO] = "auto", [GL_ON] = "on"};
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(value, modes[i]) == 0) {
+			((struct export_options *)data)->gl_mode = (enum gl_mode)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int set_render_node(const char *value, void *data) {
+	((struct export_options *)data)->gl.render_node = value;
+	return value[0] ? 0 : -EINVAL;
+}
+
+static int set_renderer(const char *value, void *data) {
+	((struct export_options *)data)->gl.program = value;
+	return value[0] ? 0 : -EINVAL;
+}
+
+static int set_gl_budget(const char *value, void *data) {
+	uint32_t mib;
+	int r = parse_u32(value, 1, 1u << 20, &mib);
+	if (r >= 0) {
+		((struct export_options *)data)->gl.budget = mib * MIB;
+	}
+	return r;
+}
+
+static int set_gl_patience(const char *value, void *data) {
+	uint32_t seconds;
+	int r = parse_u32(value, 1, 3600, &seconds);
+	if (r >= 0) {
+		((struct export_options *)data)->gl.patience_ns = seconds * NSEC_PER_SEC;
+	}
+	return r;
+}
+
 static int set_mode(const char *value, void *data) {
 	struct gpu_output *o = &((struct export_options *)data)->first;
 	int r = parse_mode(value, &o->width, &o->height, &o->refresh);
@@ -208,6 +247,18 @@ static const struct option_spec options[] = {
 		set_require_token},
 	{"memory-budget", 0, "MIB", "host memory that the guest's resources may take (default 256)",
 		set_memory_budget},
+	{"gl", 0, "MODE", "3D for the guest: off, on, or auto: if there is GL (default off)",
+		set_gl},
+	{"render-node", 0, "PATH",
+		"GPU that draws the guest's 3D (default: the driver's own choice)",
+		set_render_node},
+	{"gl-budget", 0, "MIB", "memory that the guest's textures may take (default 2048)",
+		set_gl_budget},
+	{"gl-patience", 0, "S",
+		"kill a renderer that gets on with nothing for so long (default 15)",
+		set_gl_patience},
+	{"renderer", 0, "PATH", "program that draws (default: helix-renderer, beside this one)",
+		set_renderer},
 	{"source", 0, "KIND", "device, or pattern: moving pictures without a VM (default device)",
 		set_source},
 	{"log-level", 0, "LEVEL", "error, warn, info or debug (default info)",
@@ -238,6 +289,8 @@ enum options_result export_options_parse(int argc, char *argv[], struct export_o
 		.encoder_threads = 1,
 		.use_damage = true,
 		.memory_budget = 256 * MIB,
+		.gl_mode = GL_OFF,
+		.gl = {.budget = 2048 * MIB, .patience_ns = 15 * NSEC_PER_SEC},
 		.first = {.enabled = true, .width = 1280, .height = 800, .refresh = 60},
 	};
 	int index;

@@ -32,7 +32,13 @@ struct export_options {
 	uint32_t bitrate;           /* bits/s; 0: none */
 	unsigned quality, encoder_threads;
 	bool use_damage;
-	size_t memory_budget;    /* bytes */
+	size_t memory_budget; /* bytes */
+	enum gl_mode {
+		GL_OFF,
+		GL_AUTO,
+		GL_ON,
+	} gl_mode;
+	struct gl_config gl;
 	struct gpu_output first; /* not enabled: there is no console */
 	bool print_capabilities;
 };

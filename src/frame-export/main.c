@@ -70,6 +70,9 @@ static void raise_event(struct exporter *e, atomic_bool *which) {
 static void backend_set_viewers(void *data, uint32_t scanout, unsigned watching, unsigned ready) {
 	struct exporter *e = data;
 	capture_set_viewers(e->captures[scanout], watching, ready);
+	if (ready > 0) {
+		device_refresh(e->device, scanout);
+	}
 	if (e->pattern) {
 		pattern_wake(e->pattern);
 	}
@@ -294,6 +297,7 @@ static int create_device(struct exporter *e) {
 		.memory_budget = o->memory_budget,
 		.captures = e->captures,
 		.first = o->first,
+		.gl = o->gl_mode != GL_OFF && o->source == SOURCE_DEVICE ? &o->gl : NULL,
 		.ops =
 			{
 				.scanout_changed = handle_scanout_changed,
@@ -306,6 +310,11 @@ static int create_device(struct exporter *e) {
 	};
 	int r = sd_event_new(&e->device_loop);
 	if (r >= 0) {
+		r = device_create(e->device_loop, &config, &e->device);
+	}
+	if (r < 0 && config.gl && o->gl_mode == GL_AUTO) {
+		log_warn_errno(r, "no 3D for the guest");
+		config.gl = NULL;
 		r = device_create(e->device_loop, &config, &e->device);
 	}
 	if (r >= 0) {

@@ -242,7 +242,7 @@ static int ensure_encoder(struct capture *c) {
 /* True if what was read may go out; else the damage is back in the mailbox. */
 static bool convert(struct capture *c, const struct take *t) {
 	uint64_t start = thread_cpu_ns();
-	bool insist = !c->config.settle ||
+	bool insist = !c->config.settle || t->surface->stable ||
 		(c->torn >= TORN_MAX && now_ns() - c->torn_since >= TORN_MAX_NS);
 	int r = converter_update(c->converter, c->picture, t->surface, &t->viewport, &t->damage,
 		insist ? NULL : &c->switches, t->switches);

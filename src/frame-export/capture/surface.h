@@ -8,6 +8,7 @@
 #define HELIX_FRAME_EXPORT_SURFACE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -32,6 +33,7 @@ struct surface {
 	uint32_t width, height; /* pixels */
 	uint32_t stride;        /* bytes a row, at least 4·width */
 	enum pixel_order order;
+	bool stable; /* the pixels do not change while somebody else has a reference */
 	/*
 	 * All rows in one piece, if they could be mapped so (the usual case); else NULL, and `pieces`
 	 * has them in order: (height−1)·stride + 4·width bytes in all at least.

@@ -21,6 +21,9 @@ void scanout_off(struct gpu *g, uint32_t id) {
 	}
 	s->resource->scanouts &= ~(1u << id);
 	*s = (struct gpu_scanout){0};
+	if (g->gl) {
+		gl_scanout_off(g->gl, id);
+	}
 	if (capture_of(g, id)) {
 		capture_blank(capture_of(g, id));
 	}
@@ -68,8 +71,7 @@ static struct rect rect_of(const struct virtio_gpu_rect *r) {
 	return (struct rect){r->x, r->y, r->width, r->height};
 }
 
-/* Virtio 1.2, 5.7.6.8, enum virtio_gpu_formats. */
-static int pixel_order_of(uint32_t format, enum pixel_order *ret) {
+int pixel_order_of(uint32_t format, enum pixel_order *ret) {
 	switch (format) {
 	case VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM:
 	case VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM:
@@ -194,6 +196,9 @@ static int cmd_attach_backing(struct command *c, const void *body) {
 	if (result < 0) {
 		return result;
 	}
+	if (r->gl) {
+		return gl_attach_backing(c, r, pieces, cmd->nr_entries);
+	}
 	return resource_attach(&c->gpu->resources, r, c->queue->memory, pieces, cmd->nr_entries);
 }
 
@@ -209,6 +214,9 @@ static void detach(struct command *c, struct resource *r) {
 static int cmd_detach_backing(struct command *c, const void *body) {
 	const struct virtio_gpu_resource_detach_backing *cmd = body;
 	struct resource *r = resource_find(&c->gpu->resources, cmd->resource_id);
+	if (r && r->gl) {
+		return gl_detach_backing(c, r);
+	}
 	if (!r || !r->backing || r->blob) {
 		return r ? -EPERM : -ENOENT;
 	}
@@ -221,6 +229,10 @@ static int cmd_resource_unref(struct command *c, const void *body) {
 	struct resource *r = resource_find(&c->gpu->resources, cmd->resource_id);
 	if (!r) {
 		return -ENOENT;
+	}
+	if (r->gl) {
+		hide_resource(c->gpu, r);
+		return gl_unref(c, r);
 	}
 	detach(c, r);
 	resource_destroy(&c->gpu->resources, r);
@@ -252,8 +264,9 @@ static int cmd_set_scanout(struct command *c, const void *body) {
 	if (result <= 0) {
 		return result;
 	}
-	if (r->blob || !rect_valid(&cmd->r, r->width, r->height) ||
-		cmd->r.width > PICTURE_MAX_SIDE || cmd->r.height > PICTURE_MAX_SIDE) {
+	if (r->blob || (r->gl && !r->gl->displayable) ||
+		!rect_valid(&cmd->r, r->width, r->height) || cmd->r.width > PICTURE_MAX_SIDE ||
+		cmd->r.height > PICTURE_MAX_SIDE) {
 		return -EINVAL;
 	}
 	scanout_set(c->gpu, cmd->scanout_id,
@@ -315,7 +328,7 @@ static int cmd_transfer_to_host_2d(struct command *c, const void *body) {
 	if (r->blob) {
 		return 0;
 	}
-	if (!rect_valid(&cmd->r, r->width, r->height)) {
+	if (r->gl || !rect_valid(&cmd->r, r->width, r->height)) {
 		return -EINVAL;
 	}
 	struct rect rect = rect_of(&cmd->r);
@@ -330,6 +343,13 @@ static bool flip(
 	struct rect damage = rect_intersect(flushed, &s->viewport);
 	if (!capture_of(g, id) || (rect_empty(&damage) && !s->full_damage)) {
 		return false;
+	}
+	if (r->gl) {
+		bool full = s->full_damage;
+		damage.x -= s->viewport.x;
+		damage.y -= s->viewport.y;
+		s->full_damage = false;
+		return gl_flush(g->gl, id, &damage, full, token);
 	}
 	struct surface *surface = resource_surface(
 		&g->resources, r, s->width, s->height, s->stride, s->offset, s->order);
@@ -372,7 +392,9 @@ static int cmd_resource_flush(struct command *c, const void *body) {
 			pending += flip(g, id, &flushed, now, token);
 		}
 	}
-	if (pending > 0) {
+	if (pending > 0 && r->gl) {
+		command_hold_render(c, pending, false);
+	} else if (pending > 0) {
 		command_hold(c, pending);
 	}
 	return 0;

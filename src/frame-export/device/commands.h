@@ -31,6 +31,12 @@ void command_respond(
 void command_hold(struct command *c, unsigned pending);
 
 /*
+ * The same for what the renderer does, without a limit of time: until gpu_render_done if `decides`,
+ * with its result as the answer, or with the answer as it is now; or until `pending` gpu_read_done.
+ */
+void command_hold_render(struct command *c, unsigned pending, bool decides);
+
+/*
  * One row per command: the bytes that must be there, and the handler, which returns 0 or the -errno
  * that stands for a response (see response_of). Tables end with type 0.
  */
@@ -42,6 +48,10 @@ struct command_handler {
 
 extern const struct command_handler control_commands[];
 extern const struct command_handler cursor_commands[];
+extern const struct command_handler gl_commands[];
+
+/* Virtio 1.2, 5.7.6.8, enum virtio_gpu_formats. -EINVAL: not one that can be shown. */
+int pixel_order_of(uint32_t format, enum pixel_order *ret);
 
 /* The scanout shows nothing any more. */
 void scanout_off(struct gpu *g, uint32_t id);

@@ -50,6 +50,7 @@ struct device {
 	uint64_t tokens[TOKENS_MAX];
 	unsigned n_tokens;
 	uint64_t settle_wanted, settle_done;
+	uint32_t refresh; /* bit n: device_refresh of scanout n */
 
 	int mail_fd;
 };
@@ -153,6 +154,8 @@ static int handle_mail(sd_event_source *source, int fd, uint32_t revents, void *
 	unsigned n = d->n_tokens;
 	memcpy(tokens, d->tokens, n * sizeof(tokens[0]));
 	d->n_tokens = 0;
+	uint32_t refresh = d->refresh;
+	d->refresh = 0;
 	pthread_mutex_unlock(&d->lock);
 
 	unsigned more = d->more;
@@ -172,6 +175,11 @@ static int handle_mail(sd_event_source *source, int fd, uint32_t revents, void *
 		gpu_complete(&d->gpu, tokens[i]);
 	}
 	gpu_reap(&d->gpu);
+	for (uint32_t i = 0; d->gpu.gl && i < d->config.n_scanouts; i++) {
+		if (refresh & 1u << i) {
+			gl_refresh(d->gpu.gl, i);
+		}
+	}
 	return 0;
 }
 
@@ -370,6 +378,13 @@ void device_done(void *data, uint64_t token) {
 	wake(d);
 }
 
+void device_refresh(struct device *d, uint32_t scanout) {
+	pthread_mutex_lock(&d->lock);
+	d->refresh |= 1u << scanout;
+	pthread_mutex_unlock(&d->lock);
+	wake(d);
+}
+
 bool device_settle(void *data) {
 	struct device *d = data;
 	uint64_t until = now_ns() + SETTLE_LIMIT_NS;
@@ -428,6 +443,9 @@ int device_create(sd_event *loop, const struct device_config *config, struct dev
 	if (r >= 0) {
 		r = sd_event_add_defer(loop, &d->closed_source, handle_closed_deferred, d);
 	}
+	if (r >= 0 && config->gl) {
+		r = gl_create(loop, config->gl, &d->gpu, &d->gpu.gl);
+	}
 	if (r < 0) {
 		device_destroy(d);
 		return r;
@@ -445,6 +463,9 @@ void device_destroy(struct device *d) {
 		return;
 	}
 	vhost_destroy(d->vhost);
+	gpu_flush_requests(&d->gpu);
+	gl_destroy(d->gpu.gl);
+	d->gpu.gl = NULL;
 	gpu_finish(&d->gpu);
 	sd_event_source_disable_unref(d->listen_source);
 	sd_event_source_disable_unref(d->closed_source);

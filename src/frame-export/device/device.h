@@ -30,7 +30,8 @@ struct device_config {
 	unsigned n_scanouts;
 	size_t memory_budget;
 	struct capture **captures;
-	struct gpu_output first; /* output 0; if enabled, it is always on */
+	const struct gl_config *gl; // NULL: no 3D
+	struct gpu_output first;    /* output 0; if enabled, it is always on */
 	struct device_ops ops;
 };
 
@@ -54,6 +55,8 @@ bool device_outputs_known(struct device *d);
 void device_get_output(struct device *d, uint32_t id, struct gpu_output *ret);
 /* Counts guest resets and front ends, from 1. */
 uint32_t device_generation(struct device *d);
+/* Somebody watches the scanout now who did not before. */
+void device_refresh(struct device *d, uint32_t scanout);
 /* capture_config.done and .settle; `data` is the device. */
 void device_done(void *data, uint64_t token);
 bool device_settle(void *data);

@@ -14,7 +14,9 @@ LOG_MODULE("gpu");
 struct gpu_request {
 	struct list link; // gpu.requests
 	uint64_t id;
-	unsigned pending; /* captures that have not taken the pixels yet */
+	unsigned pending; /* captures that have not taken the pixels yet, reads among them */
+	unsigned reads;   /* of a 3D resource, under way */
+	bool decides;     /* the renderer's result is the answer */
 	uint64_t deadline;
 	struct virtqueue *queue;
 	uint16_t head;
@@ -53,12 +55,12 @@ static uint32_t response_of(int r) {
 
 /* Held requests. */
 
-void command_hold(struct command *c, unsigned pending) {
+static struct gpu_request *hold(struct command *c, unsigned pending, struct list *where) {
 	struct gpu *g = c->gpu;
 	unsigned n_in = c->chain->n_in;
 	struct gpu_request *request = calloc(1, sizeof(*request) + n_in * sizeof(request->in[0]));
 	if (!request) {
-		return;
+		return NULL;
 	}
 	request->id = ++g->last_request;
 	request->pending = pending;
@@ -75,8 +77,26 @@ void command_hold(struct command *c, unsigned pending) {
 		request->response.fence_id = c->hdr.fence_id;
 		request->response.ctx_id = c->hdr.ctx_id;
 	}
-	list_append(&g->requests, &request->link);
+	list_append(where, &request->link);
 	c->held = true;
+	return request;
+}
+
+void command_hold(struct command *c, unsigned pending) {
+	(void)hold(c, pending, &c->gpu->requests);
+}
+
+void command_hold_render(struct command *c, unsigned pending, bool decides) {
+	struct gpu_request *request = hold(c, pending, &c->gpu->renders);
+	if (request) {
+		request->reads = pending;
+		request->decides = decides;
+		request->response.type = c->response;
+	}
+}
+
+uint64_t gpu_new_tag(struct gpu *g) {
+	return ++g->last_request;
 }
 
 static void answer(struct gpu_request *request) {
@@ -88,14 +108,48 @@ static void answer(struct gpu_request *request) {
 	free(request);
 }
 
-static struct gpu_request *find_request(struct gpu *g, uint64_t id) {
+static struct gpu_request *find_in(struct list *list, uint64_t id) {
 	struct gpu_request *request;
-	list_for_each(request, &g->requests, link) {
+	list_for_each(request, list, link) {
 		if (request->id == id) {
 			return request;
 		}
 	}
 	return NULL;
+}
+
+static struct gpu_request *find_request(struct gpu *g, uint64_t id) {
+	struct gpu_request *request = find_in(&g->requests, id);
+	return request ? request : find_in(&g->renders, id);
+}
+
+void gpu_render_done(struct gpu *g, uint64_t id, int error) {
+	struct gpu_request *request = find_in(&g->renders, id);
+	if (!request) {
+		return;
+	}
+	if (request->decides && error < 0) {
+		request->response.type = response_of(error);
+		g->errors++;
+	}
+	answer(request);
+}
+
+void gpu_read_done(struct gpu *g, uint64_t id, bool held) {
+	struct gpu_request *request = find_in(&g->renders, id);
+	if (!request) {
+		return;
+	}
+	request->reads--;
+	request->pending -= held ? 0 : 1;
+	if (request->pending == 0) {
+		answer(request);
+	} else if (request->reads == 0) {
+		/* From here on it is capture that it waits for. */
+		request->deadline = now_ns() + GPU_ANSWER_LIMIT_NS;
+		list_remove(&request->link);
+		list_append(&g->requests, &request->link);
+	}
 }
 
 void gpu_complete(struct gpu *g, uint64_t token) {
@@ -126,6 +180,25 @@ uint64_t gpu_expire(struct gpu *g, uint64_t now) {
 
 void gpu_flush_requests(struct gpu *g) {
 	(void)gpu_expire(g, UINT64_MAX);
+	while (!list_empty(&g->renders)) {
+		answer(list_first(&g->renders, struct gpu_request, link));
+	}
+}
+
+static const struct command_handler *find_handler(
+	const struct gpu *g, unsigned queue, uint32_t type) {
+	const struct command_handler *tables[] = {
+		queue == GPU_QUEUE_CONTROL ? control_commands : cursor_commands,
+		queue == GPU_QUEUE_CONTROL && g->gl ? gl_commands : NULL,
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		for (const struct command_handler *h = tables[i]; h && h->type != 0; h++) {
+			if (h->type == type) {
+				return h;
+			}
+		}
+	}
+	return NULL;
 }
 
 static void handle(struct gpu *g, unsigned queue) {
@@ -146,16 +219,15 @@ static void handle(struct gpu *g, unsigned queue) {
 	g->used = true;
 	if (got >= sizeof(body.hdr)) {
 		c.hdr = body.hdr;
-		const struct command_handler *h =
-			queue == GPU_QUEUE_CONTROL ? control_commands : cursor_commands;
-		while (h->type != 0 && h->type != c.hdr.type) {
-			h++;
-		}
-		if (h->type != 0 && got >= h->size) {
+		const struct command_handler *h = find_handler(g, queue, c.hdr.type);
+		if (h && got >= h->size) {
 			c.response = VIRTIO_GPU_RESP_OK_NODATA;
 			int r = h->handle(&c, &body);
 			c.response = r < 0 ? response_of(r) : c.response;
 		}
+	}
+	if (!c.held && c.written == 0 && g->gl && c.hdr.flags & VIRTIO_GPU_FLAG_FENCE) {
+		gl_order(&c);
 	}
 	if (c.held) {
 		return;
@@ -201,6 +273,9 @@ void gpu_reset(struct gpu *g) {
 	}
 	resource_table_clear(&g->resources);
 	gpu_reap(g);
+	if (g->gl) {
+		gl_reset(g->gl);
+	}
 	g->used = false;
 }
 
@@ -210,6 +285,7 @@ int gpu_init(struct gpu *g, const struct gpu_config *config) {
 	}
 	*g = (struct gpu){.config = *config};
 	list_init(&g->requests);
+	list_init(&g->renders);
 	resource_table_init(
 		&g->resources, config->memory_budget, config->ops.wake, config->ops.data);
 	for (unsigned i = 0; i < GPU_N_QUEUES; i++) {

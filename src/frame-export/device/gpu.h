@@ -13,6 +13,7 @@
 #include <linux/virtio_gpu.h>
 
 #include "capture/capture.h"
+#include "gl.h"
 #include "resource.h"
 #include "server/server.h"
 #include "virtqueue.h"
@@ -74,6 +75,8 @@ struct gpu {
 	struct virtqueue queues[GPU_N_QUEUES];
 	struct virtqueue_chain chain; /* the one being handled; too large for a stack */
 	struct list requests;         // struct gpu_request.link: held, oldest first
+	struct list renders;          // the same: held until the renderer is done, however long
+	struct gl *gl;                // NULL: no 3D; borrowed
 	uint64_t last_request;        /* id of the newest */
 	uint64_t commands, errors;    /* since the start, for logs and tests */
 	bool used;                    /* commands came since the last reset */
@@ -90,6 +93,12 @@ int gpu_process_queue(struct gpu *g, unsigned queue);
 
 /* Capture is done with a flip's pixels: its token. */
 void gpu_complete(struct gpu *g, uint64_t token);
+/* The renderer is done with a request. */
+void gpu_render_done(struct gpu *g, uint64_t id, int error);
+/* One of a flush's reads is done; `held`: capture tells by gpu_complete when it took that. */
+void gpu_read_done(struct gpu *g, uint64_t id, bool held);
+/* A number that no request has. */
+uint64_t gpu_new_tag(struct gpu *g);
 /* Answers what waited for pages that nobody reads any more. */
 void gpu_reap(struct gpu *g);
 /* Answers what waited too long. Returns when to call again, UINT64_MAX: nothing waits. */

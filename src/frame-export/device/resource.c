@@ -159,6 +159,7 @@ void resource_destroy(struct resource_table *t, struct resource *r) {
 	(void)resource_detach(t, r, 0);
 	t->pool.budget += r->charged;
 	list_remove(&r->link);
+	free(r->gl);
 	free(r);
 }
 

@@ -47,6 +47,8 @@ struct backing_pool {
 	size_t max_maps; /* mappings that may still be made */
 };
 
+struct resource_gl;
+
 struct resource {
 	uint32_t id;
 	uint32_t width, height; /* 0 for a blob, until a scanout says */
@@ -58,6 +60,7 @@ struct resource {
 	uint32_t surface_offset; /* of a blob's surface in its backing */
 	uint8_t *shadow;         // host copy, see resource_transfer; usually NULL
 	size_t charged;          /* of the pool's budget */
+	struct resource_gl *gl;  // NULL: 2D; freed with the resource
 	uint32_t scanouts;       /* bit n: shown on scanout n */
 	struct list link;        // resource_table.buckets
 };

@@ -25,6 +25,8 @@ LOG_MODULE("vhost");
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |   \
 		BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_GPU_F_EDID) | \
 		BIT(VIRTIO_GPU_F_RESOURCE_BLOB) | BIT(VHOST_USER_F_PROTOCOL_FEATURES))
+/* 3D: QEMU passes VIRGL on, but no CONTEXT_INIT. */
+#define GL_FEATURES BIT(VIRTIO_GPU_F_VIRGL)
 #define PROTOCOL_FEATURES                                                       \
 	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
 		BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE))
@@ -157,14 +159,18 @@ static int start_queue(struct vhost *v, unsigned index) {
 
 /* Messages. Each returns 0, a positive value if it replied itself, -errno to refuse. */
 
+static uint64_t offered(const struct vhost *v) {
+	return FEATURES | (v->gpu->gl ? GL_FEATURES : 0);
+}
+
 static int msg_get_features(struct vhost *v) {
-	return reply_u64(v, FEATURES) < 0 ? -EPIPE : 1;
+	return reply_u64(v, offered(v)) < 0 ? -EPIPE : 1;
 }
 
 static int msg_set_features(struct vhost *v) {
-	if (v->payload.u64 & ~FEATURES) {
+	if (v->payload.u64 & ~offered(v)) {
 		log_debug("features 0x%llx that we did not offer are ignored",
-			(unsigned long long)(v->payload.u64 & ~FEATURES));
+			(unsigned long long)(v->payload.u64 & ~offered(v)));
 	}
 	v->features = v->payload.u64;
 	return 0;
@@ -329,7 +335,10 @@ static int msg_set_vring_enable(struct vhost *v) {
 
 static int msg_get_config(struct vhost *v) {
 	/* Virtio 1.2, 5.7.4. Events and the number of scanouts QEMU fills in itself. */
-	struct virtio_gpu_config config = {.num_scanouts = v->gpu->config.n_scanouts};
+	struct virtio_gpu_config config = {
+		.num_scanouts = v->gpu->config.n_scanouts,
+		.num_capsets = v->gpu->gl ? gl_n_capsets(v->gpu->gl) : 0,
+	};
 	struct vhost_user_config *c = &v->payload.config;
 	uint8_t *out = v->payload.bytes + sizeof(*c);
 	if (c->size > VHOST_USER_CONFIG_MAX || v->header.size < sizeof(*c) + c->size) {

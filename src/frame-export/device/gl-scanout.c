@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From 3D resources on scanouts to surfaces for capture. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "gl.h"
+#include "gpu.h"
+#include "log.h"
+#include "util.h"
+
+LOG_MODULE("gl");
+
+struct gl_surface {
+	struct surface surface;
+	void *map;
+	size_t size;
+};
+
+/* A read that the renderer was asked for. */
+struct gl_read {
+	uint64_t tag;
+	uint64_t request; /* gpu_request that it is of; 0: none */
+	uint32_t scanout, epoch;
+	unsigned slot;
+	struct rect damage;
+	uint64_t flip_ns;
+	struct list link; // gl.reads
+};
+
+static void release_surface(struct surface *surface) {
+	struct gl_surface *s = container_of(surface, struct gl_surface, surface);
+	(void)munmap(s->map, s->size);
+	free(s);
+}
+
+static struct capture *capture_of(const struct gl *gl, uint32_t scanout) {
+	struct capture **captures = gl->gpu->config.captures;
+	return captures ? captures[scanout] : NULL;
+}
+
+/* Slots. */
+
+static void slot_drop(struct gl *gl, struct gl_slot *slot) {
+	if (!slot->surface) {
+		return;
+	}
+	if (slot->generation == render_generation(gl->render)) {
+		struct render_message m = {
+			.type = RENDER_SHADOW_REMOVE,
+			.u.shadow = {.shadow = slot->shadow},
+		};
+		(void)render_command(gl->render, &m, NULL, 0);
+	}
+	gl->shadow_used[slot->shadow] = false;
+	surface_unref(&slot->surface->surface);
+	(void)close_fd(slot->fd);
+	*slot = (struct gl_slot){.fd = -1};
+}
+
+static void drop_slots(struct gl *gl, struct gl_scanout *s) {
+	for (unsigned i = 0; i < GL_SLOTS; i++) {
+		slot_drop(gl, &s->slots[i]);
+	}
+	s->width = s->height = 0;
+	s->damage = s->unshown = (struct rect){0};
+	s->shown = false;
+	s->epoch++; /* reads under way are of slots that are gone */
+}
+
+static int slot_make(struct gl *gl, struct gl_scanout *s, struct gl_slot *slot) {
+	uint32_t shadow = 0;
+	while (shadow < RENDER_MAX_SHADOWS && gl->shadow_used[shadow]) {
+		shadow++;
+	}
+	size_t size = (size_t)s->width * s->height * SURFACE_BYTES_PER_PIXEL;
+	struct gl_surface *surface = calloc(1, sizeof(*surface));
+	CLEANUP_CLOSE int fd = memfd_create("helix-shadow", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (!surface || fd < 0 || shadow == RENDER_MAX_SHADOWS || ftruncate(fd, (off_t)size) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
+		free(surface);
+		return -ENOMEM;
+	}
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED) {
+		free(surface);
+		return -ENOMEM;
+	}
+	surface->map = map;
+	surface->size = size;
+	surface->surface = (struct surface){
+		.width = s->width,
+		.height = s->height,
+		.stride = s->width * SURFACE_BYTES_PER_PIXEL,
+		.pixels = map,
+		.stable = true,
+		.release = release_surface,
+	};
+	atomic_init(&surface->surface.refs, 1);
+	gl->shadow_used[shadow] = true;
+	*slot = (struct gl_slot){
+		.surface = surface,
+		.shadow = shadow,
+		.fd = take_fd(&fd),
+		.stale = {0, 0, s->width, s->height},
+	};
+	return 0;
+}
+
+/* The renderer has it mapped: this one, or the one that came after. */
+static int slot_share(struct gl *gl, struct gl_slot *slot) {
+	if (slot->generation == render_generation(gl->render)) {
+		return 0;
+	}
+	struct render_message m = {
+		.type = RENDER_SHADOW_ADD,
+		.u.shadow = {.shadow = slot->shadow, .size = slot->surface->size},
+	};
+	struct render_extra extra = {.fds = {fcntl(slot->fd, F_DUPFD_CLOEXEC, 3)}, .n_fds = 1};
+	if (extra.fds[0] < 0) {
+		return -errno;
+	}
+	int r = render_command(gl->render, &m, &extra, 0);
+	if (r >= 0) {
+		slot->generation = render_generation(gl->render);
+	}
+	return r;
+}
+
+static bool slot_unread(const struct gl_slot *slot) {
+	return atomic_load_explicit(&slot->surface->surface.refs, memory_order_acquire) == 1;
+}
+
+/*
+ * One that nobody reads. If all of them are taken, one that is being filled: what was read into it
+ * first is then not shown. At most two are capture's (what it works on, and what comes next).
+ */
+static struct gl_slot *slot_choose(struct gl *gl, struct gl_scanout *s, enum pixel_order order) {
+	struct gl_slot *filling = NULL;
+	for (unsigned i = 0; i < GL_SLOTS; i++) {
+		struct gl_slot *slot = &s->slots[i];
+		if (slot->surface && slot->surface->surface.order != order && slot->reading == 0 &&
+			slot_unread(slot)) {
+			slot_drop(gl, slot);
+		}
+		if (!slot->surface) {
+			if (slot_make(gl, s, slot) < 0) {
+				continue;
+			}
+			slot->surface->surface.order = order;
+		}
+		if (!slot_unread(slot) || slot->surface->surface.order != order) {
+			continue;
+		}
+		if (slot->reading == 0) {
+			return slot;
+		}
+		filling = slot;
+	}
+	return filling;
+}
+
+/* Reads. */
+
+static bool start_read(struct gl *gl, uint32_t id, uint64_t request) {
+	struct gl_scanout *s = &gl->scanouts[id];
+	const struct gpu_scanout *from = &gl->gpu->scanouts[id];
+	struct gl_slot *slot = slot_choose(gl, s, from->order);
+	struct gl_read *read = slot ? calloc(1, sizeof(*read)) : NULL;
+	if (!read || slot_share(gl, slot) < 0) {
+		free(read);
+		return false;
+	}
+	struct rect *stale = &slot->stale;
+	struct render_message m = {
+		.type = RENDER_READ,
+		.resource = from->resource->id,
+		.u.read =
+			{
+				.shadow = slot->shadow,
+				.x = from->viewport.x + stale->x,
+				.y = from->viewport.y + stale->y,
+				.width = stale->width,
+				.height = stale->height,
+				.stride = slot->surface->surface.stride,
+				.offset = (uint64_t)stale->y * slot->surface->surface.stride +
+					(uint64_t)stale->x * SURFACE_BYTES_PER_PIXEL,
+			},
+	};
+	*read = (struct gl_read){
+		.tag = gpu_new_tag(gl->gpu),
+		.request = request,
+		.scanout = id,
+		.epoch = s->epoch,
+		.slot = (unsigned)(slot - s->slots),
+		.damage = s->damage,
+		.flip_ns = now_ns(),
+	};
+	if (render_command(gl->render, &m, NULL, read->tag) < 0) {
+		free(read);
+		return false;
+	}
+	list_append(&gl->reads, &read->link);
+	slot->stale = (struct rect){0};
+	slot->reading++;
+	s->damage = (struct rect){0};
+	s->behind = false;
+	return true;
+}
+
+/* Shows what was read. Returns true if capture tells the request when it has taken it. */
+static bool show(struct gl *gl, const struct gl_read *read) {
+	struct gl_scanout *s = &gl->scanouts[read->scanout];
+	struct gl_slot *slot = &s->slots[read->slot];
+	struct rect damage = rect_union(&s->unshown, &read->damage);
+	const struct resource *r = gl->gpu->scanouts[read->scanout].resource;
+	if (slot->reading > 0) {
+		s->unshown = damage;
+		return false;
+	}
+	if (!r || !r->gl) {
+		return false;
+	}
+	s->unshown = (struct rect){0};
+	s->shown = true;
+	return capture_flip(capture_of(gl, read->scanout),
+		&(struct capture_flip){
+			.surface = &slot->surface->surface,
+			.viewport = {0, 0, s->width, s->height},
+			.damage = damage,
+			.flip_ns = read->flip_ns,
+			.token = read->request,
+		});
+}
+
+bool gl_read_done(struct gl *gl, uint64_t tag, int error) {
+	struct gl_read *read, *found = NULL;
+	list_for_each(read, &gl->reads, link) {
+		if (read->tag == tag) {
+			found = read;
+			break;
+		}
+	}
+	if (!found) {
+		return false;
+	}
+	struct gl_scanout *s = &gl->scanouts[found->scanout];
+	bool held = false;
+	if (found->epoch == s->epoch) {
+		s->slots[found->slot].reading--;
+		if (error == 0) {
+			held = show(gl, found);
+		} else {
+			struct rect all = {0, 0, s->width, s->height};
+			s->slots[found->slot].stale = all;
+			s->damage = all;
+		}
+	}
+	gpu_read_done(gl->gpu, found->request, held);
+	list_remove(&found->link);
+	free(found);
+	return true;
+}
+
+static bool readable(const struct gl *gl, uint32_t id) {
+	const struct resource *r = gl->gpu->scanouts[id].resource;
+	return r && r->gl && r->gl->generation == render_generation(gl->render) &&
+		capture_of(gl, id);
+}
+
+bool gl_flush(struct gl *gl, uint32_t id, const struct rect *damage, bool full, uint64_t token) {
+	struct gl_scanout *s = &gl->scanouts[id];
+	const struct rect *viewport = &gl->gpu->scanouts[id].viewport;
+	if (!readable(gl, id)) {
+		return false;
+	}
+	if (s->width != viewport->width || s->height != viewport->height) {
+		drop_slots(gl, s);
+		s->width = viewport->width;
+		s->height = viewport->height;
+		full = true;
+	}
+	struct rect all = {0, 0, s->width, s->height};
+	const struct rect *changed = full ? &all : damage;
+	if (rect_empty(changed)) {
+		return false;
+	}
+	for (unsigned i = 0; i < GL_SLOTS; i++) {
+		if (s->slots[i].surface) {
+			s->slots[i].stale = rect_union(&s->slots[i].stale, changed);
+		}
+	}
+	s->damage = rect_union(&s->damage, changed);
+	/* The first tells the size of what is shown, whoever watches. */
+	if (s->shown && !capture_wanted(capture_of(gl, id))) {
+		s->behind = true;
+		return false;
+	}
+	return start_read(gl, id, token);
+}
+
+void gl_refresh(struct gl *gl, uint32_t id) {
+	struct gl_scanout *s = &gl->scanouts[id];
+	if (s->behind && s->width > 0 && readable(gl, id) && capture_wanted(capture_of(gl, id))) {
+		(void)start_read(gl, id, 0);
+	}
+}
+
+void gl_scanout_off(struct gl *gl, uint32_t id) {
+	gl->scanouts[id].behind = false;
+	drop_slots(gl, &gl->scanouts[id]);
+}
+
+void gl_scanouts_init(struct gl *gl) {
+	list_init(&gl->reads);
+	for (unsigned i = 0; i < SCANOUTS_MAX; i++) {
+		for (unsigned k = 0; k < GL_SLOTS; k++) {
+			gl->scanouts[i].slots[k].fd = -1;
+		}
+	}
+}
+
+void gl_scanouts_reset(struct gl *gl) {
+	for (unsigned i = 0; i < SCANOUTS_MAX; i++) {
+		gl_scanout_off(gl, i);
+	}
+	while (!list_empty(&gl->reads)) {
+		struct gl_read *read = list_first(&gl->reads, struct gl_read, link);
+		list_remove(&read->link);
+		free(read);
+	}
+}
