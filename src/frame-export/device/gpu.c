@@ -96,7 +96,7 @@ void command_hold_render(struct command *c, unsigned pending, bool decides) {
 }
 
 uint64_t gpu_new_tag(struct gpu *g) {
-	return ++g->last_request;
+	return GPU_TAG | ++g->last_tag;
 }
 
 static void answer(struct gpu_request *request) {

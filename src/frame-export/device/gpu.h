@@ -78,8 +78,9 @@ struct gpu {
 	struct list renders;          // the same: held until the renderer is done, however long
 	struct gl *gl;                // NULL: no 3D; borrowed
 	uint64_t last_request;        /* id of the newest */
-	uint64_t commands, errors;    /* since the start, for logs and tests */
-	bool used;                    /* commands came since the last reset */
+	uint64_t last_tag;
+	uint64_t commands, errors; /* since the start, for logs and tests */
+	bool used;                 /* commands came since the last reset */
 };
 
 int gpu_init(struct gpu *g, const struct gpu_config *config);
@@ -97,7 +98,8 @@ void gpu_complete(struct gpu *g, uint64_t token);
 void gpu_render_done(struct gpu *g, uint64_t id, int error);
 /* One of a flush's reads is done; `held`: capture tells by gpu_complete when it took that. */
 void gpu_read_done(struct gpu *g, uint64_t id, bool held);
-/* A number that no request has. */
+/* A number that no request has or will have. */
+#define GPU_TAG (UINT64_C(1) << 63)
 uint64_t gpu_new_tag(struct gpu *g);
 /* Answers what waited for pages that nobody reads any more. */
 void gpu_reap(struct gpu *g);
