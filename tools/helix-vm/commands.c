@@ -31,6 +31,12 @@ void plan_exporter_command(const struct plan *p, unsigned gpu, bool supervised, 
 	plan_listen_address(p, gpu, address, sizeof(address));
 	args_add(ret, "--listen=%s", address);
 	args_add(ret, "--max-outputs=%u", o->outputs);
+	if (o->gl != VM_GL_OFF) {
+		args_add(ret, "--gl=%s", o->gl == VM_GL_ON ? "on" : "auto");
+		if (o->render_node) {
+			args_add(ret, "--render-node=%s", o->render_node);
+		}
+	}
 	if (gpu > 0) {
 		args_add(ret, "--no-console");
 	}
@@ -153,6 +159,16 @@ static void add_gpus(const struct plan *p, bool supervised, struct args *a) {
 		args_append_value(a, path);
 	} else {
 		args_add(a, "dbus,p2p=yes");
+	}
+	if (o->gl != VM_GL_OFF) {
+		/*
+		 * QEMU lets a device with 3D have only displays with GL, though it never draws with it. Any
+		 * character device will do as render node: Mesa then takes its software driver.
+		 */
+		args_append(a, ",gl=on,rendernode=");
+		args_append_value(a, o->render_node ? o->render_node : "/dev/null");
+	}
+	if (!plan_has_bus(p)) {
 		add_qmp(p, GPU_QMP_SOCKET, a);
 	}
 	for (unsigned i = 0; i < o->gpus; i++) {

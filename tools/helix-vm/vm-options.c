@@ -28,6 +28,7 @@ STRING_OPTION(runtime_dir)
 STRING_OPTION(exporter)
 STRING_OPTION(qemu)
 STRING_OPTION(manager_key)
+STRING_OPTION(render_node)
 
 /* Letters, digits and dashes, as in host names, and not a dash first: also fit for a path. */
 static bool is_name(const char *s, size_t n) {
@@ -86,6 +87,18 @@ static int set_accel(const char *value, void *data) {
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strcmp(value, names[i]) == 0) {
 			((struct vm_options *)data)->accel = (enum vm_accel)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int set_gl(const char *value, void *data) {
+	static const char *const names[] = {
+		[VM_GL_OFF] = "off", [VM_GL_AUTO] = "auto", [VM_GL_ON] = "on"};
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(value, names[i]) == 0) {
+			((struct vm_options *)data)->gl = (enum vm_gl)i;
 			return 0;
 		}
 	}
@@ -229,6 +242,10 @@ static const struct option_spec options[] = {
 	{"memory", 'm', "MIB", "memory, also as 4G (default 4G)", set_memory},
 	{"cpus", 'c', "N", "processors (default 2)", set_cpus},
 	{"accel", 0, "KIND", "auto, kvm or tcg (default auto)", set_accel},
+	{"gl", 0, "MODE", "3D for the guest: off, on, or auto: if there is GL (default off)",
+		set_gl},
+	{"render-node", 0, "PATH", "GPU that draws the guest's 3D (default: no GPU)",
+		set_render_node},
 	{"outputs", 'o', "N", "outputs of each GPU (default 16)", set_outputs},
 	{"gpus", 'g', "N", "GPUs, 1 or 2, each with an exporter (default 1)", set_gpus},
 	{"net", 0, "KIND", "user, bridge:INTERFACE or none (default user)", set_net},

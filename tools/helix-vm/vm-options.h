@@ -25,6 +25,12 @@ enum vm_accel {
 	VM_ACCEL_TCG,
 };
 
+enum vm_gl {
+	VM_GL_OFF,
+	VM_GL_AUTO, /* the guest has 3D if the exporter finds GL */
+	VM_GL_ON,
+};
+
 enum vm_net {
 	VM_NET_USER,
 	VM_NET_BRIDGE,
@@ -50,6 +56,8 @@ struct vm_options {
 	uint64_t memory_mib;
 	uint32_t cpus, outputs, gpus;
 	enum vm_accel accel;
+	enum vm_gl gl;
+	const char *render_node; // NULL: none
 
 	enum vm_net net;
 	const char *bridge; // NULL unless VM_NET_BRIDGE
