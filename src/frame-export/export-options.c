@@ -71,7 +71,8 @@ static int set_encoder(const char *value, void *data) {
 }
 
 static int set_render_node(const char *value, void *data) {
-	((struct export_options *)data)->render_node = value;
+	struct export_options *o = data;
+	o->render_node = o->gl.render_node = value;
 	return value[0] == '/' && strlen(value) < PROBE_NODE_MAX ? 0 : -EINVAL;
 }
 
@@ -116,11 +117,6 @@ static int set_gl(const char *value, void *data) {
 		}
 	}
 	return -EINVAL;
-}
-
-static int set_render_node(const char *value, void *data) {
-	((struct export_options *)data)->gl.render_node = value;
-	return value[0] ? 0 : -EINVAL;
 }
 
 static int set_renderer(const char *value, void *data) {
@@ -228,7 +224,7 @@ static const struct option_spec options[] = {
 	{"encoder", 'e', "NAME",
 		"x264, vaapi, nvenc, qsv, v4l2m2m, videotoolbox, or auto (default x264)",
 		set_encoder},
-	{"render-node", 0, "PATH", "GPU of the hardware encoder, such as /dev/dri/renderD128",
+	{"render-node", 0, "PATH", "GPU that encodes and draws, such as /dev/dri/renderD128",
 		set_render_node},
 	{"hardware-sessions", 0, "N", "most outputs that hardware encodes at once (default 16)",
 		set_hardware_sessions},
@@ -249,9 +245,6 @@ static const struct option_spec options[] = {
 		set_memory_budget},
 	{"gl", 0, "MODE", "3D for the guest: off, on, or auto: if there is GL (default off)",
 		set_gl},
-	{"render-node", 0, "PATH",
-		"GPU that draws the guest's 3D (default: the driver's own choice)",
-		set_render_node},
 	{"gl-budget", 0, "MIB", "memory that the guest's textures may take (default 2048)",
 		set_gl_budget},
 	{"gl-patience", 0, "S",
