@@ -2,6 +2,7 @@
 /* helix-vm's options, and the command lines and the libvirt domain that it makes of them. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "libvirt.h"
@@ -135,6 +136,33 @@ TEST(an_image_by_hand) {
 		"-chardev\nfile,id=serial,path=a,,b\n-serial\nchardev:serial\n"
 		"-device\nvirtio-rng-pci\n"
 		"-qmp\nunix:/run/user/1/helix-vm-helix/qmp.sock,server=on,wait=off\n");
+	remove_image();
+}
+
+/* A device with 3D wants a display with GL, which wants a render node, or what passes for one. */
+TEST(with_3d) {
+	static const struct {
+		const char *args[4];
+		const char *exporter, *display; /* NULL: nothing of it */
+	} cases[] = {
+		{{"--image=."}, NULL, "\ndbus,p2p=yes\n"},
+		{{"--image=.", "--gl=auto"}, "\n--gl=auto\n",
+			"\ndbus,p2p=yes,gl=on,rendernode=/dev/null\n"},
+		{{"--image=.", "--gl=on", "--render-node=/dev/dri/renderD128"},
+			"\n--gl=on\n--render-node=/dev/dri/renderD128\n",
+			"\ndbus,p2p=yes,gl=on,rendernode=/dev/dri/renderD128\n"},
+	};
+	make_image();
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *text = commands(cases[i].args, false);
+		check(strstr(text, cases[i].display));
+		if (cases[i].exporter) {
+			check(strstr(text, cases[i].exporter));
+		} else {
+			check(!strstr(text, "--gl"));
+		}
+		free(text);
+	}
 	remove_image();
 }
 

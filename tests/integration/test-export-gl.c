@@ -425,3 +425,27 @@ TEST(guest_reset) {
 	viewer_close(&g.v);
 	rig_stop(&g);
 }
+
+/* Descriptors and memory stay as they are over many programs, renderers and boots of the guest. */
+TEST(nothing_leaks) {
+	struct rig g = {0};
+	unsigned fds = 0;
+	rig_start(&g, NULL);
+	for (unsigned i = 0; i < 50; i++) {
+		show_texture(&g, i + 1, i + 1);
+		check_int(fill(g.fe, i + 1, 1, i + 1, teal), ==, OK);
+		check_int(flush(g.fe, i + 1), ==, OK);
+		check_int(context_destroy(g.fe, i + 1), ==, OK);
+		check_int(gpu_resource_unref(g.fe, i + 1), ==, OK);
+		if (i == 4) {
+			fds = exporter_fds(&g.e);
+		}
+		if (i % 20 == 19) {
+			sleep_ms(1100);
+			check_ok(kill(renderer_of(&g.e), SIGKILL));
+			sleep_ms(200);
+		}
+	}
+	check_int(exporter_fds(&g.e), <=, fds);
+	rig_stop(&g);
+}
