@@ -251,6 +251,26 @@ TEST(drawn_is_seen) {
 	rig_stop(&g);
 }
 
+/* A flush that nobody takes soon is answered all the same. */
+TEST(answer_limit) {
+	static const char *const options[] = {"--gl=on", "--fps-cap=1", NULL};
+	struct rig g = {0};
+	rig_start(&g, options);
+	show_texture(&g, 1, 10);
+	check_int(fill(g.fe, 1, 1, 10, teal), ==, OK);
+	viewer_open(&g.v, &g.e, g.loop, 0);
+	check_int(flush(g.fe, 10), ==, OK);
+	check(loop_run_until(g.loop, &g.v.frames, 1, 20000));
+	uint64_t start = now_ns();
+	for (unsigned i = 0; i < 5; i++) {
+		check_int(fill(g.fe, 1, 2 + i, 10, i % 2 ? orange : blue), ==, OK);
+		check_int(flush(g.fe, 10), ==, OK);
+	}
+	check_int(now_ns() - start, <, 3 * NSEC_PER_SEC);
+	viewer_close(&g.v);
+	rig_stop(&g);
+}
+
 /* A desktop uploaded from guest memory: right way up, right colours, to the last pixel. */
 TEST(uploaded_is_seen) {
 	struct rig g = {0};

@@ -175,6 +175,9 @@ static int handle_mail(sd_event_source *source, int fd, uint32_t revents, void *
 		gpu_complete(&d->gpu, tokens[i]);
 	}
 	gpu_reap(&d->gpu);
+	if (!list_empty(&d->gpu.requests)) {
+		arm_timer(d);
+	}
 	for (uint32_t i = 0; d->gpu.gl && i < d->config.n_scanouts; i++) {
 		if (refresh & 1u << i) {
 			gl_refresh(d->gpu.gl, i);

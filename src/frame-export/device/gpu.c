@@ -149,6 +149,7 @@ void gpu_read_done(struct gpu *g, uint64_t id, bool held) {
 		request->deadline = now_ns() + GPU_ANSWER_LIMIT_NS;
 		list_remove(&request->link);
 		list_append(&g->requests, &request->link);
+		g->config.ops.wake(g->config.ops.data);
 	}
 }
 

@@ -47,7 +47,7 @@ struct gpu_ops {
 	void (*cursor_defined)(
 		void *data, uint32_t scanout, struct cursor_image *image, uint32_t x, uint32_t y);
 	void (*cursor_moved)(void *data, uint32_t scanout, uint32_t x, uint32_t y);
-	/* From any thread: gpu_reap should be called. */
+	/* From any thread: gpu_reap and gpu_expire should be called. */
 	void (*wake)(void *data);
 	void *data;
 };

@@ -4,8 +4,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -16,6 +14,7 @@
 #include "list.h"
 #include "log.h"
 #include "render.h"
+#include "spawn-renderer.h"
 #include "util.h"
 
 LOG_MODULE("render");
@@ -384,62 +383,6 @@ static int handle_socket(sd_event_source *source, int fd, uint32_t revents, void
 
 /* Starting. */
 
-/* Beside our own program; in a build tree, in the folder of its own sources. */
-static int find_program(struct render *r) {
-	if (r->config.program) {
-		int n = snprintf(r->program, sizeof(r->program), "%s", r->config.program);
-		return n < (int)sizeof(r->program) ? 0 : -ENAMETOOLONG;
-	}
-	static const char *const places[] = {"helix-renderer", "../renderer/helix-renderer",
-		"../../src/renderer/helix-renderer"};
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n < 0) {
-		return -errno;
-	}
-	self[n] = '\0';
-	char *slash = strrchr(self, '/');
-	int folder = slash ? (int)(slash - self) : 0;
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		int size = snprintf(
-			r->program, sizeof(r->program), "%.*s/%s", folder, self, places[i]);
-		if (size < (int)sizeof(r->program) && access(r->program, X_OK) == 0) {
-			return 0;
-		}
-	}
-	return -ENOENT;
-}
-
-static int spawn(struct render *r, int socket) {
-	char node_option[] = "--render-node", debug_option[] = "--log-level=debug";
-	char *argv[8] = {r->program, (char[]){"--socket=3"}, (char[]){"--ring=4"}};
-	int n = 3;
-	if (r->config.render_node) {
-		argv[n++] = node_option;
-		argv[n++] = (char *)(uintptr_t)r->config.render_node;
-	}
-	if (log_enabled(LOG_LEVEL_DEBUG)) {
-		argv[n++] = debug_option;
-	}
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, socket, 3);
-	posix_spawn_file_actions_adddup2(&actions, r->ring_fd, 4);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	int result = -posix_spawn(&r->pid, r->program, &actions, &attr, argv, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&actions);
-	if (result < 0) {
-		r->pid = 0;
-	}
-	return result;
-}
-
 int render_start(struct render *r) {
 	int pair[2];
 	uint64_t now = now_ns();
@@ -458,7 +401,9 @@ int render_start(struct render *r) {
 	(void)close_fd(pair[1]);
 	r->socket = pair[0];
 	(void)fcntl(r->socket, F_SETFL, O_NONBLOCK);
-	int result = theirs < 0 ? -errno : spawn(r, theirs);
+	int result = theirs < 0
+		? -errno
+		: spawn_renderer(r->program, r->config.render_node, theirs, r->ring_fd, &r->pid);
 	if (result >= 0) {
 		result = watch_child(r, r->pid);
 	}
@@ -523,7 +468,7 @@ int render_create(sd_event *loop, const struct render_config *config, struct ren
 	list_init(&r->queued);
 	list_init(&r->sent);
 	list_init(&r->children);
-	int result = find_program(r);
+	int result = spawn_find_program(config->program, r->program, sizeof(r->program));
 	if (result >= 0) {
 		result = make_ring(r);
 	}
