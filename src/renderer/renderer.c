@@ -69,7 +69,7 @@ static void handle_virgl_log(const char *fmt, va_list args) {
 	}
 	(void)vsnprintf(line, sizeof(line), fmt, args);
 	line[strcspn(line, "\n")] = '\0';
-	log_warn("virglrenderer: %s%s", line,
+	log_info("virglrenderer: %s%s", line,
 		++virgl_lines == VIRGL_LINES_MAX ? " (no more of these are shown)" : "");
 }
 
