@@ -28,6 +28,7 @@ export class RevdialClient {
 		if (this.raw) {
 			socket.on('data', (d) => this.takeLines(d));
 			this.takeLines(early);
+			socket.resume();
 		} else {
 			end.onMessage = (m) => this.takeLines(m.data);
 			end.messages.splice(0).forEach((m) => this.takeLines(m.data));
@@ -50,7 +51,8 @@ export class RevdialClient {
 				data = Buffer.concat([data, d]);
 				const at = data.indexOf('\r\n\r\n');
 				if (at >= 0) {
-					socket.off('data', take);
+					// Until somebody listens again; without a listener what comes would be lost.
+					socket.off('data', take).pause();
 					const status = Number(data.toString('latin1').split(' ')[1]);
 					resolve({ status, socket: status === 200 ? socket : null, early: data.subarray(at + 4) });
 				}
@@ -116,7 +118,7 @@ export class RevdialClient {
 		});
 		if (this.dataRaw) {
 			local.write(remote.early);
-			remote.socket.on('data', (d) => local.write(d));
+			remote.socket.on('data', (d) => local.write(d)).resume();
 		} else {
 			remote.end.onMessage = (m) => local.write(m.data);
 			remote.end.messages.splice(0).forEach((m) => local.write(m.data));
