@@ -88,6 +88,8 @@ async function type(page) {
 }
 
 async function point(page) {
+	await page.mouse.move(...await middle(page, 'green'));
+	await page.waitForTimeout(1000); // as a hand would
 	await untilShown(page, 'yellow', async () => page.mouse.click(...await middle(page, 'green')));
 	await untilShown(page, 'cyan', async () => {
 		await page.mouse.move(...await middle(page, 'yellow'));
@@ -96,11 +98,15 @@ async function point(page) {
 }
 
 async function listen(page) {
-	await page.click('#screen');
-	await page.locator('#screen').focus();
-	await page.keyboard.press('t');
-	await hears(page, 1000, 60000);
-	say('a tone of 1000 Hz is heard');
+	await page.mouse.click(...await middle(page, 'cyan')); // a browser is silent until something is clicked
+	for (let attempt = 1; ; attempt++) {
+		await page.keyboard.press('t');
+		if (await hears(page, 1000, 2 * AGAIN_MS).catch(() => false)) {
+			say(`a tone of 1000 Hz is heard, ${attempt} times tried`);
+			return;
+		}
+		assert.ok(attempt < 4, 'no tone');
+	}
 }
 
 async function exchange(page) {
