@@ -8,13 +8,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
 #include "input/backend.h"
 #include "input/input.h"
+#include "session-bus.h"
 #include "test.h"
 #include "util.h"
 
@@ -118,30 +118,6 @@ static const sd_bus_vtable rd_session[] = {SD_BUS_VTABLE_START(0),
 	NOTIFY("NotifyTouchDown", "sudd"), NOTIFY("NotifyTouchMotion", "sudd"),
 	NOTIFY("NotifyTouchUp", "u"), SD_BUS_SIGNAL("Closed", "", 0), SD_BUS_VTABLE_END};
 
-/* A bus daemon of our own; its address goes into the environment. */
-static void start_daemon(struct fake *f) {
-	int fds[2];
-	char address[256] = "", number[40];
-	check_int(pipe2(fds, 0), ==, 0);
-	(void)snprintf(number, sizeof(number), "--print-address=%d", fds[1]);
-	f->daemon = fork();
-	check(f->daemon >= 0);
-	if (f->daemon == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		(void)execlp("dbus-daemon", "dbus-daemon", "--session", "--nofork", number, NULL);
-		_exit(127);
-	}
-	(void)close(fds[1]);
-	ssize_t n = read(fds[0], address, sizeof(address) - 1);
-	(void)close(fds[0]);
-	if (n <= 0) {
-		(void)waitpid(f->daemon, NULL, 0);
-		skip("there is no dbus-daemon");
-	}
-	address[strcspn(address, "\n")] = '\0';
-	check_int(setenv("DBUS_SESSION_BUS_ADDRESS", address, 1), ==, 0);
-}
-
 static void open_service(struct fake *f) {
 	check_ok(sd_bus_open_user(&f->bus));
 	check_ok(sd_bus_attach_event(f->bus, f->loop, 0));
@@ -165,7 +141,7 @@ static void close_service(struct fake *f) {
 
 static void setup(struct fake *f, bool with_service) {
 	struct input_backend *backend;
-	start_daemon(f);
+	f->daemon = session_bus_start();
 	check_ok(sd_event_new(&f->loop));
 	if (with_service) {
 		open_service(f);
