@@ -11,6 +11,8 @@
 #include "sandbox.h"
 #include "util.h"
 
+#define X32_SYSCALL_BIT 0x40000000u /* <asm/unistd.h> of x86, __X32_SYSCALL_BIT */
+
 /* GL drivers open devices and make threads; they need none of these. */
 static const unsigned denied[] = {
 	SYS_execve,
@@ -47,7 +49,7 @@ static const unsigned denied[] = {
 };
 
 static int install_filter(void) {
-	struct sock_filter program[5 + 2 * ARRAY_SIZE(denied)];
+	struct sock_filter program[7 + 2 * ARRAY_SIZE(denied)];
 	unsigned short n = 0;
 	program[n++] = (struct sock_filter)BPF_STMT(
 		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
@@ -61,6 +63,12 @@ static int install_filter(void) {
 	program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
 	program[n++] = (struct sock_filter)BPF_STMT(
 		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+#ifdef __x86_64__
+	/* x32's calls have numbers of their own, with this bit. */
+	program[n++] =
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_SYSCALL_BIT, 0, 1);
+	program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+#endif
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++) {
 		program[n++] =
 			(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied[i], 0, 1);
