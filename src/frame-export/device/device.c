@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -295,12 +296,16 @@ static int remove_stale(const struct sockaddr_un *addr) {
 	return unlink(addr->sun_path) < 0 ? -errno : 0;
 }
 
+/* What is bound can be connected to only once it listens, so it gets its name when it does. */
+#define NOT_YET ".new"
+
 int device_listen(struct device *d, const char *path) {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof(addr.sun_path)) {
+	size_t length = strlen(path);
+	if (length + sizeof(NOT_YET) > sizeof(addr.sun_path)) {
 		return -ENAMETOOLONG;
 	}
-	memcpy(addr.sun_path, path, strlen(path) + 1);
+	memcpy(addr.sun_path, path, length + 1);
 	int r = remove_stale(&addr);
 	if (r < 0) {
 		return r;
@@ -309,6 +314,8 @@ int device_listen(struct device *d, const char *path) {
 	if (fd < 0) {
 		return -errno;
 	}
+	memcpy(addr.sun_path + length, NOT_YET, sizeof(NOT_YET));
+	(void)unlink(addr.sun_path);
 	/* Who can connect can read and write all that the guest shows: the owner alone. */
 	mode_t mask = umask(0177);
 	r = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
@@ -317,8 +324,13 @@ int device_listen(struct device *d, const char *path) {
 		return r;
 	}
 	d->listen_path = strdup(path);
-	if (!d->listen_path || listen(fd, 1) < 0) {
-		return d->listen_path ? -errno : -ENOMEM;
+	r = !d->listen_path                       ? -ENOMEM
+		: listen(fd, 1) < 0               ? -errno
+		: rename(addr.sun_path, path) < 0 ? -errno
+						  : 0;
+	if (r < 0) {
+		(void)unlink(addr.sun_path);
+		return r;
 	}
 	return listen_on(d, take_fd(&fd));
 }
