@@ -11,6 +11,8 @@
 #define BOOT_SECONDS 180u
 /* The VM's port of desktop N's bridge is this plus N: data/helix-desktop. */
 #define BRIDGE_PORT 9876u
+/* How often one that shows nothing of what is expected is looked for at another output. */
+#define FOLLOW_NS (10 * NSEC_PER_SEC)
 
 const uint8_t farm_red[3] = {200, 30, 30};
 const uint8_t farm_green[3] = {30, 180, 60};
@@ -139,6 +141,15 @@ void desktop_watch(struct desktop *d) {
 	viewer_init(&d->viewer, d->farm->loop, d->farm->vm, d->scanout);
 }
 
+/* One that was started again may have another output than the one that was still its own before. */
+static void follow_lease(struct desktop *d) {
+	unsigned scanout = find_scanout(d);
+	if (scanout != 0 && scanout != d->scanout) {
+		desktop_end(d);
+		desktop_watch(d);
+	}
+}
+
 void desktop_end(struct desktop *d) {
 	viewer_finish(&d->viewer);
 }
@@ -185,10 +196,14 @@ void desktop_save(const struct desktop *d, const char *what) {
 
 void desktop_expect(struct desktop *d, const uint8_t colour[3], double percent, unsigned seconds,
 	const char *what) {
-	uint64_t deadline = now_ns() + seconds * NSEC_PER_SEC;
+	uint64_t deadline = now_ns() + seconds * NSEC_PER_SEC, followed = now_ns();
 	double share = 0;
 	do {
 		run_loop(d->farm->loop, 200);
+		if (now_ns() - followed > FOLLOW_NS) {
+			follow_lease(d);
+			followed = now_ns();
+		}
 		share = d->viewer.frames ? desktop_share(d, colour, 0, UINT32_MAX, 12) : 0;
 	} while (share < percent && now_ns() < deadline);
 	desktop_save(d, what);
