@@ -18,13 +18,19 @@ const metric = async (bridge, name) => {
 	return Number(text.match(new RegExp(`^desktop_bridge_${name} (.*)$`, 'm'))[1]);
 };
 
-test('a tone is heard, in step with the picture', withBench(async (bench, t) => {
+// A page on a desktop that has PipeWire.
+async function open(bench, options) {
 	const pipewire = await startPipewire(bench);
 	const exporter = await bench.exporter();
 	const bridge = await bench.bridge({ exporterPort: exporter.port, runtimeDir: pipewire.directory });
-	const page = await bench.page();
+	const page = await bench.page(options);
 	await page.goto(`${bridge.url}desktop.html`);
 	await waitForMotion(page);
+	return { pipewire, exporter, bridge, page };
+}
+
+test('a tone is heard, in step with the picture', withBench(async (bench, t) => {
+	const { pipewire, bridge, page } = await open(bench);
 	// Browsers let no page make a noise before the user did something, and nothing is sent till then.
 	assert.equal(await state(page, 'sound'), 'waiting');
 	assert.equal(await metric(bridge, 'audio_listeners'), 0);
@@ -75,12 +81,7 @@ test('a tone is heard, in step with the picture', withBench(async (bench, t) => 
  * machine's clock, and by the page's analyser.
  */
 test('the beginning of a tone is heard soon after it is played', withBench(async (bench, t) => {
-	const pipewire = await startPipewire(bench);
-	const exporter = await bench.exporter();
-	const bridge = await bench.bridge({ exporterPort: exporter.port, runtimeDir: pipewire.directory });
-	const page = await bench.page();
-	await page.goto(`${bridge.url}desktop.html`);
-	await waitForMotion(page);
+	const { pipewire, page } = await open(bench);
 	await page.click('#screen');
 	pipewire.play(300);
 	await hears(page, 300);
@@ -109,28 +110,18 @@ test('the beginning of a tone is heard soon after it is played', withBench(async
 }));
 
 test('sound returns with PipeWire’s and the bridge’s', withBench(async (bench) => {
-	const exporter = await bench.exporter();
-	const pipewire = await startPipewire(bench);
-	let bridge = await bench.bridge({ exporterPort: exporter.port, runtimeDir: pipewire.directory });
-	const page = await bench.page();
-	await page.goto(`${bridge.url}desktop.html`);
-	await waitForMotion(page);
+	const { pipewire, exporter, bridge: first, page } = await open(bench);
 	await page.click('#screen');
 	pipewire.play(1000);
 	await hears(page, 1000);
-	await bridge.program.stop();
+	await first.program.stop();
 	await until('silence', async () => (await analyse(page)).level < 0.001);
-	bridge = await bench.bridge({ exporterPort: exporter.port, port: bridge.port, runtimeDir: pipewire.directory });
+	await bench.bridge({ exporterPort: exporter.port, port: first.port, runtimeDir: pipewire.directory });
 	await hears(page, 1000, 30000);
 }));
 
 test('the microphone of the page is heard in the desktop', withBench(async (bench, t) => {
-	const pipewire = await startPipewire(bench);
-	const exporter = await bench.exporter();
-	const bridge = await bench.bridge({ exporterPort: exporter.port, runtimeDir: pipewire.directory });
-	const page = await bench.page({ permissions: ['microphone'] });
-	await page.goto(`${bridge.url}desktop.html`);
-	await waitForMotion(page);
+	const { pipewire, bridge, page } = await open(bench, { permissions: ['microphone'] });
 	// A microphone that whistles.
 	await page.evaluate(() => {
 		navigator.mediaDevices.getUserMedia = async () => {
