@@ -25,7 +25,7 @@ die() {
 build="gcc libc6-dev meson ninja-build pkg-config scdoc libsystemd-dev libx264-dev libdrm-dev
 	libjansson-dev libavcodec-dev libavutil-dev libmicrohttpd-dev libwslay-dev
 	nettle-dev libgnutls28-dev libpng-dev zlib1g-dev libturbojpeg0-dev libyuv-dev libxkbcommon-dev
-	libpipewire-0.3-dev libopus-dev libwayland-dev libvirglrenderer-dev"
+	libpipewire-0.3-dev libopus-dev libwayland-dev libvirglrenderer-dev libepoxy-dev"
 # libegl1 and its driver: for the renderer.
 run="libegl1 libegl-mesa0 libgl1-mesa-dri cpio xz-utils debian-archive-keyring procps dbus-daemon"
 browser="nodejs chromium fonts-dejavu-core"

@@ -108,15 +108,29 @@ static int set_memory_budget(const char *value, void *data) {
 	return r;
 }
 
-static int set_gl(const char *value, void *data) {
-	static const char *const modes[] = {[GL_OFF] = "off", [GL_AUTO] = "auto", [GL_ON] = "on"};
-	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
-		if (strcmp(value, modes[i]) == 0) {
-			((struct export_options *)data)->gl_mode = (enum gl_mode)i;
-			return 0;
+/* Which of the names it is, or -EINVAL. */
+static int choice(const char *value, const char *const *names, size_t n) {
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(value, names[i]) == 0) {
+			return (int)i;
 		}
 	}
 	return -EINVAL;
+}
+
+static int set_gl(const char *value, void *data) {
+	static const char *const modes[] = {[GL_OFF] = "off", [GL_AUTO] = "auto", [GL_ON] = "on"};
+	int r = choice(value, modes, ARRAY_SIZE(modes));
+	((struct export_options *)data)->gl_mode = (enum gl_mode)MAX(r, 0);
+	return MIN(r, 0);
+}
+
+static int set_gl_capture(const char *value, void *data) {
+	static const char *const ways[] = {
+		[GL_CAPTURE_AUTO] = "auto", [GL_CAPTURE_GPU] = "gpu", [GL_CAPTURE_CPU] = "cpu"};
+	int r = choice(value, ways, ARRAY_SIZE(ways));
+	((struct export_options *)data)->gl.capture = (enum gl_capture)MAX(r, 0);
+	return MIN(r, 0);
 }
 
 static int set_renderer(const char *value, void *data) {
@@ -250,6 +264,10 @@ static const struct option_spec options[] = {
 	{"gl-patience", 0, "S",
 		"kill a renderer that gets on with nothing for so long (default 15)",
 		set_gl_patience},
+	{"gl-capture", 0, "WHERE",
+		"make pictures of 3D with the gpu, the cpu, or auto: gpu if there is one "
+		"(default auto)",
+		set_gl_capture},
 	{"renderer", 0, "PATH", "program that draws (default: helix-renderer, beside this one)",
 		set_renderer},
 	{"source", 0, "KIND", "device, or pattern: moving pictures without a VM (default device)",

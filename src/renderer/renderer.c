@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <virgl/virglrenderer.h>
 
 #include "list.h"
 #include "log.h"
 #include "memory.h"
+#include "pictures.h"
 #include "renderer.h"
 #include "util.h"
+#include "virgl.h"
 
 LOG_MODULE("renderer");
 
@@ -25,13 +25,11 @@ LOG_MODULE("renderer");
 /* virgl_renderer_get_cap_set's; docs of virtio 1.2, 5.7.6.8, GET_CAPSET_INFO. */
 static const uint32_t capset_ids[] = {1, 2};
 
-/* Of virglrenderer's transfers, which has no public definition of it. */
-struct virgl_box {
-	uint32_t x, y, z, w, h, d;
-};
+#define TARGET_2D 2u /* Gallium's PIPE_TEXTURE_2D, of resource_create_3d.target */
 
 struct resource {
 	uint32_t id;
+	bool plain;            /* a 2D texture with one sample */
 	struct iovec *backing; // NULL: none
 	struct memory *memory; // that the backing lies in
 	struct list link;      // renderer.resources
@@ -40,12 +38,8 @@ struct resource {
 struct fence {
 	uint32_t id;
 	uint64_t sequence;
-	struct list link; // renderer.fences, oldest first
-};
-
-struct shadow {
-	uint8_t *pixels; // NULL: there is none
-	size_t size;
+	struct conversion *conversion; // whose pixels are there now; NULL: none
+	struct list link;              // renderer.fences or .reached, oldest first
 };
 
 struct renderer {
@@ -56,8 +50,10 @@ struct renderer {
 	struct list resources[RESOURCE_BUCKETS];
 	struct list fences;
 	uint32_t last_fence;
-	struct shadow shadows[RENDER_MAX_SHADOWS];
-	int broken; /* -errno of a reply that could not be sent */
+	struct list reached; // struct fence.link, not answered yet
+	struct pictures *pictures;
+	struct conversion *conversion; // that the request at hand began; NULL: none
+	int broken;                    /* -errno of a reply that could not be sent */
 };
 
 static int virgl_lines;
@@ -95,9 +91,8 @@ static void handle_fence(void *cookie, uint32_t id) {
 		if ((int32_t)(f->id - id) > 0) {
 			break;
 		}
-		reply(r, f->sequence, 0);
 		list_remove(&f->link);
-		free(f);
+		list_append(&r->reached, &f->link);
 	}
 }
 
@@ -224,6 +219,7 @@ static int do_resource_create(struct renderer *r, const struct request *q) {
 		return error == ENOMEM || error == -ENOMEM ? -ENOMEM : -EINVAL;
 	}
 	resource->id = args.handle;
+	resource->plain = c->target == TARGET_2D && c->nr_samples <= 1;
 	list_append(bucket(r, args.handle), &resource->link);
 	return 0;
 }
@@ -306,49 +302,27 @@ static int do_submit(struct renderer *r, const struct request *q) {
 }
 
 static int do_shadow_add(struct renderer *r, const struct request *q) {
-	const struct render_shadow *s = &q->m->u.shadow;
-	struct stat st;
-	if (s->shadow >= RENDER_MAX_SHADOWS || r->shadows[s->shadow].pixels ||
-		fstat(q->fds[0], &st) < 0 || s->size == 0 || st.st_size < 0 ||
-		s->size > (uint64_t)st.st_size) {
-		return -EINVAL;
-	}
-	void *p = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, q->fds[0], 0);
-	if (p == MAP_FAILED) {
-		return -errno;
-	}
-	r->shadows[s->shadow] = (struct shadow){p, s->size};
-	return 0;
+	return pictures_add(r->pictures, &q->m->u.shadow, q->fds[0]);
 }
 
 static int do_shadow_remove(struct renderer *r, const struct request *q) {
-	uint32_t id = q->m->u.shadow.shadow;
-	if (id >= RENDER_MAX_SHADOWS || !r->shadows[id].pixels) {
-		return -EINVAL;
-	}
-	(void)munmap(r->shadows[id].pixels, r->shadows[id].size);
-	r->shadows[id] = (struct shadow){0};
-	return 0;
+	return pictures_remove(r->pictures, q->m->u.shadow.shadow);
 }
 
 static int do_read(struct renderer *r, const struct request *q) {
-	const struct render_read *d = &q->m->u.read;
-	struct virgl_box box = {d->x, d->y, 0, d->width, d->height, 1};
-	if (d->shadow >= RENDER_MAX_SHADOWS || !r->shadows[d->shadow].pixels ||
-		!find(r, q->m->resource) || d->width == 0 || d->height == 0) {
-		return -EINVAL;
+	return find(r, q->m->resource) ? pictures_read(r->pictures, q->m->resource, &q->m->u.read)
+				       : -ENOENT;
+}
+
+static int do_convert(struct renderer *r, const struct request *q) {
+	const struct resource *resource = find(r, q->m->resource);
+	if (!resource) {
+		return -ENOENT;
 	}
-	struct shadow *s = &r->shadows[d->shadow];
-	uint64_t row = (uint64_t)d->width * 4;
-	uint64_t span = (uint64_t)d->stride * (d->height - 1) + row;
-	if (row > d->stride || d->offset > s->size || span > s->size - d->offset) {
-		return -EINVAL;
+	if (!resource->plain) {
+		return -EOPNOTSUPP;
 	}
-	struct iovec iov = {s->pixels, s->size};
-	return virgl_renderer_transfer_read_iov(
-		       q->m->resource, 0, 0, d->stride, 0, &box, d->offset, &iov, 1) == 0
-		? 0
-		: -EINVAL;
+	return pictures_convert(r->pictures, q->m->resource, &q->m->u.convert, &r->conversion);
 }
 
 static int (*const handlers[_RENDER_REQUEST_MAX])(struct renderer *r, const struct request *q) = {
@@ -368,6 +342,7 @@ static int (*const handlers[_RENDER_REQUEST_MAX])(struct renderer *r, const stru
 	[RENDER_SHADOW_ADD] = do_shadow_add,
 	[RENDER_SHADOW_REMOVE] = do_shadow_remove,
 	[RENDER_READ] = do_read,
+	[RENDER_CONVERT] = do_convert,
 };
 
 /* Done when the GPU is: the fence's callback answers. */
@@ -376,8 +351,8 @@ static int fence(struct renderer *r, uint64_t sequence) {
 	if (!f) {
 		return -ENOMEM;
 	}
-	f->id = ++r->last_fence;
-	f->sequence = sequence;
+	*f = (struct fence){
+		.id = ++r->last_fence, .sequence = sequence, .conversion = r->conversion};
 	list_append(&r->fences, &f->link);
 	int error = virgl_renderer_create_fence((int)f->id, 0);
 	if (error != 0) {
@@ -386,6 +361,19 @@ static int fence(struct renderer *r, uint64_t sequence) {
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+/* Answers a request that was handled: now, or when its fence is reached. */
+static void answer(struct renderer *r, const struct render_message *m, int error) {
+	/* One that failed is answered in its place, too: after all before it. */
+	bool fenced = error == 0 && (m->flags & RENDER_FLAG_FENCE || r->conversion);
+	if (!fenced || fence(r, m->sequence) < 0) {
+		if (r->conversion) {
+			error = pictures_finish(r->pictures, r->conversion);
+		}
+		reply(r, m->sequence, error);
+	}
+	r->conversion = NULL;
 }
 
 int renderer_handle(
@@ -398,10 +386,7 @@ int renderer_handle(
 			log_debug("%s of context %u, resource %u: %s", render_type_name(m->type),
 				m->context, m->resource, strerror(-error));
 		}
-		/* One that failed is answered in its place, too: after all before it. */
-		if (error < 0 || !(m->flags & RENDER_FLAG_FENCE) || fence(r, m->sequence) < 0) {
-			reply(r, m->sequence, error);
-		}
+		answer(r, m, error);
 	}
 	for (unsigned i = 0; i < n_fds; i++) {
 		(void)close_fd(fds[i]);
@@ -415,14 +400,21 @@ int renderer_poll_fd(struct renderer *r) {
 }
 
 int renderer_poll(struct renderer *r) {
+	struct fence *f, *tmp;
 	virgl_renderer_poll();
+	list_for_each_safe(f, tmp, &r->reached, link) {
+		int error = f->conversion ? pictures_finish(r->pictures, f->conversion) : 0;
+		reply(r, f->sequence, error);
+		list_remove(&f->link);
+		free(f);
+	}
 	return r->broken;
 }
 
 int renderer_say_hello(struct renderer *r) {
 	struct render_message m = {
 		.type = RENDER_HELLO,
-		.u.hello = {.version = RENDER_VERSION},
+		.u.hello = {.version = RENDER_VERSION, .features = pictures_features(r->pictures)},
 	};
 	CLEANUP_CLOSE int fd = memfd_create("helix-capsets", MFD_CLOEXEC);
 	if (fd < 0) {
@@ -461,6 +453,7 @@ int renderer_create(const struct renderer_config *config, struct renderer **ret)
 	r->socket = config->socket;
 	r->drm_fd = -1;
 	list_init(&r->fences);
+	list_init(&r->reached);
 	for (size_t i = 0; i < RESOURCE_BUCKETS; i++) {
 		list_init(&r->resources[i]);
 	}
@@ -491,6 +484,10 @@ int renderer_create(const struct renderer_config *config, struct renderer **ret)
 	if (virgl_renderer_get_poll_fd() < 0) {
 		log_err("the GL driver has no fences that can be waited for");
 		result = -ENOTSUP;
+		goto fail;
+	}
+	result = pictures_create(&r->pictures);
+	if (result < 0) {
 		goto fail;
 	}
 	*ret = r;

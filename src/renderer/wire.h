@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RENDER_VERSION     1u
+#define RENDER_VERSION     2u
 #define RENDER_RING_SIZE   (16u << 20) /* bytes of the ring */
 #define RENDER_MAX_PAYLOAD (4u << 20)  /* of one message: four such are under way at once */
 #define RENDER_MAX_REGIONS 8u          /* of guest memory */
@@ -36,7 +36,8 @@ enum render_type {
 	RENDER_SUBMIT,     /* payload: the command stream */
 	RENDER_SHADOW_ADD, /* fd: its memory */
 	RENDER_SHADOW_REMOVE,
-	RENDER_READ, /* from a resource into a shadow */
+	RENDER_READ,    /* from a resource into a shadow */
+	RENDER_CONVERT, /* the same, as NV12; needs RENDER_CAN_CONVERT; -EOPNOTSUPP: not this one */
 	_RENDER_REQUEST_MAX,
 	/* To the exporter. */
 	RENDER_HELLO = 64, /* once, when it is ready; fd: the capsets, one behind the other */
@@ -75,6 +76,21 @@ struct render_read {
 	uint64_t offset;              /* in the shadow, of the first pixel */
 };
 
+struct render_rect {
+	uint32_t x, y, width, height;
+};
+
+/*
+ * The shadow is luma, in rows of `stride` bytes, and behind it half as many rows of chroma, U and V
+ * in turns; both in whole macroblocks, 16 rows and columns of luma.
+ */
+struct render_convert {
+	uint32_t shadow, stride;
+	struct render_rect view; /* the picture, in the resource */
+	struct render_rect
+		damage; /* what of the picture is to be written; widened to macroblocks */
+};
+
 struct render_shadow {
 	uint32_t shadow, padding;
 	uint64_t size;
@@ -84,8 +100,11 @@ struct render_capset {
 	uint32_t id, version, size;
 };
 
+#define RENDER_CAN_CONVERT 1u
+#define RENDER_SOFTWARE    2u /* GL is drawn by the CPUs */
+
 struct render_hello {
-	uint32_t version, n_capsets;
+	uint32_t version, features, n_capsets;
 	struct render_capset capsets[RENDER_MAX_CAPSETS];
 };
 
@@ -104,6 +123,7 @@ struct render_message {
 		struct render_create create;
 		struct render_transfer transfer;
 		struct render_read read;
+		struct render_convert convert;
 		struct render_shadow shadow;
 		struct render_hello hello;
 		struct render_done done;

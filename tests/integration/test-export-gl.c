@@ -271,36 +271,120 @@ TEST(answer_limit) {
 	rig_stop(&g);
 }
 
-/* A desktop uploaded from guest memory: right way up, right colours, to the last pixel. */
-TEST(uploaded_is_seen) {
-	struct rig g = {0};
+/* A desktop in guest memory, and the texture that it is uploaded to; scanout 0 shows a part of it. */
+struct upload {
 	struct guest_buffer *b;
-	rig_start(&g, NULL);
-	show_texture(&g, 1, 10);
-	check_ok(guest_buffer_create(g.fe, (size_t)4 * WIDTH * HEIGHT, GUEST_SCATTERED, &b));
-	struct canvas canvas = {b->pixels, WIDTH, HEIGHT, 4 * WIDTH, PIXEL_ORDER_BGRA};
-	content_desktop(&canvas, 3);
-	check_int(gpu_resource_attach_backing(g.fe, 10, b->pieces, b->n_pieces), ==, OK);
-	struct virtio_gpu_transfer_host_3d t = {
-		.box = {0, 0, 0, WIDTH, HEIGHT, 1},
-		.resource_id = 10,
-		.stride = 4 * WIDTH,
-	};
-	check_int(
-		command(g.fe, &t, sizeof(t), VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 1, true), ==, OK);
+	struct virtio_gpu_rect view;
+	uint32_t width, height;
+};
 
-	viewer_open(&g.v, &g.e, g.loop, 0);
-	check_int(flush(g.fe, 10), ==, OK);
-	viewer_run_refined(&g.v);
-	double psnr = viewer_psnr(&g.v, b->pixels, PIXEL_ORDER_BGRA, WIDTH, HEIGHT, 4 * WIDTH);
+static void upload_create(struct rig *g, struct upload *u, uint32_t flags) {
+	struct virtio_gpu_resource_create_3d c = {
+		.resource_id = 10,
+		.target = TARGET_2D,
+		.format = FORMAT,
+		.bind = BIND_RENDER_TARGET | BIND_SCANOUT,
+		.width = u->width,
+		.height = u->height,
+		.depth = 1,
+		.array_size = 1,
+		.flags = flags,
+	};
+	check_int(context_create(g->fe, 1), ==, OK);
+	check_int(
+		command(g->fe, &c, sizeof(c), VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, 0, false), ==, OK);
+	check_int(context_attach(g->fe, 1, 10), ==, OK);
+	check_ok(guest_buffer_create(
+		g->fe, (size_t)4 * u->width * u->height, GUEST_SCATTERED, &u->b));
+	check_int(gpu_resource_attach_backing(g->fe, 10, u->b->pieces, u->b->n_pieces), ==, OK);
+	check_int(gpu_set_scanout(g->fe, 0, 10, &u->view), ==, OK);
+}
+
+static void upload_draw(struct rig *g, struct upload *u, uint64_t counter) {
+	struct canvas canvas = {u->b->pixels, u->width, u->height, 4 * u->width, PIXEL_ORDER_BGRA};
+	struct virtio_gpu_transfer_host_3d t = {
+		.box = {0, 0, 0, u->width, u->height, 1},
+		.resource_id = 10,
+		.stride = 4 * u->width,
+	};
+	content_desktop(&canvas, counter);
+	check_int(
+		command(g->fe, &t, sizeof(t), VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 1, true), ==, OK);
+}
+
+static void upload_check(struct rig *g, const struct upload *u) {
+	const uint8_t *pixels = u->b->pixels + 4 * ((size_t)u->view.y * u->width + u->view.x);
+	double psnr = viewer_psnr(
+		&g->v, pixels, PIXEL_ORDER_BGRA, u->view.width, u->view.height, 4 * u->width);
 	if (psnr < 45) {
 		fail("PSNR is %.1f dB", psnr);
 	}
-	check_int(gpu_resource_detach_backing(g.fe, 10), ==, OK);
-	check_int(gpu_resource_unref(g.fe, 10), ==, OK);
-	guest_buffer_destroy(b);
+}
+
+static void upload_destroy(struct rig *g, struct upload *u) {
+	check_int(gpu_resource_detach_backing(g->fe, 10), ==, OK);
+	check_int(gpu_resource_unref(g->fe, 10), ==, OK);
+	check_int(context_destroy(g->fe, 1), ==, OK);
+	guest_buffer_destroy(u->b);
+}
+
+/* Uploaded, shown, a part of it drawn anew and flushed: right way up, to the last pixel. */
+static void check_upload(const char *const *options, const struct upload *what, uint32_t flags) {
+	struct rig g = {0};
+	struct upload u = *what;
+	rig_start(&g, options);
+	upload_create(&g, &u, flags);
+	upload_draw(&g, &u, 3);
+	viewer_open(&g.v, &g.e, g.loop, 0);
+	struct virtio_gpu_resource_flush all = {.r = {0, 0, u.width, u.height}, .resource_id = 10};
+	check_int(
+		command(g.fe, &all, sizeof(all), VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, false), ==, OK);
+	viewer_run_refined(&g.v);
+	upload_check(&g, &u);
+
+	/* Only the rectangle is told; what lies outside of it is drawn as before. */
+	uint32_t x = u.view.x + u.view.width / 3, y = u.view.y + u.view.height / 2;
+	for (uint32_t row = y; row < y + 35; row++) {
+		memset(u.b->pixels + 4 * ((size_t)row * u.width + x), 200, (size_t)4 * 77);
+	}
+	struct virtio_gpu_transfer_host_3d t = {
+		.box = {x, y, 0, 77, 35, 1},
+		.offset = 4 * ((uint64_t)y * u.width + x),
+		.resource_id = 10,
+		.stride = 4 * u.width,
+	};
+	check_int(
+		command(g.fe, &t, sizeof(t), VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 1, true), ==, OK);
+	struct virtio_gpu_resource_flush part = {.r = {x, y, 77, 35}, .resource_id = 10};
+	check_int(command(g.fe, &part, sizeof(part), VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, false), ==,
+		OK);
+	viewer_run_refined(&g.v);
+	upload_check(&g, &u);
+	upload_destroy(&g, &u);
 	viewer_close(&g.v);
 	rig_stop(&g);
+}
+
+static const char *const by_cpu[] = {"--gl=on", "--gl-capture=cpu", NULL},
+			 *const by_gpu[] = {"--gl=on", "--gl-capture=gpu", NULL};
+static const struct upload entire = {.view = {0, 0, WIDTH, HEIGHT},
+				   .width = WIDTH,
+				   .height = HEIGHT},
+			   part = {.view = {53, 31, 500, 362}, .width = WIDTH, .height = HEIGHT};
+
+TEST(uploaded_is_seen) {
+	check_upload(by_cpu, &entire, 0);
+	check_upload(by_gpu, &entire, 0);
+}
+
+TEST(part_is_seen) {
+	check_upload(by_cpu, &part, 0);
+	check_upload(by_gpu, &part, 0);
+}
+
+TEST(turned_around_is_seen) {
+	check_upload(by_cpu, &part, VIRTIO_GPU_RESOURCE_FLAG_Y_0_TOP);
+	check_upload(by_gpu, &part, VIRTIO_GPU_RESOURCE_FLAG_Y_0_TOP);
 }
 
 /* The renderer dies: contexts are lost and say so, 2D goes on, a new context works. */

@@ -138,10 +138,16 @@ static void block_copy(
 	}
 }
 
+/* NV12 of a band, in rows of `pitch` bytes. */
+struct band_nv12 {
+	const uint8_t *y, *uv;
+	size_t pitch;
+};
+
 /* Takes what differs over into the picture; returns how many macroblocks did. */
 static int store_band(
-	const struct converter *c, struct picture *p, const struct band *band, uint32_t update) {
-	size_t pitch = (size_t)band->mb_count * MB_SIZE;
+	const struct band_nv12 *from, struct picture *p, const struct band *band, uint32_t update) {
+	size_t pitch = from->pitch;
 	uint8_t *py = p->y + ((size_t)band->mb_y * p->stride + band->mb_x) * MB_SIZE;
 	uint8_t *puv =
 		p->uv + (size_t)band->mb_y * (MB_SIZE / 2) * p->stride + band->mb_x * MB_SIZE;
@@ -150,15 +156,32 @@ static int store_band(
 
 	for (uint32_t i = 0; i < band->mb_count; i++) {
 		size_t x = (size_t)i * MB_SIZE;
-		if (block_differs(c->y + x, pitch, py + x, p->stride, MB_SIZE) ||
-			block_differs(c->uv + x, pitch, puv + x, p->stride, MB_SIZE / 2)) {
-			block_copy(py + x, p->stride, c->y + x, pitch, MB_SIZE);
-			block_copy(puv + x, p->stride, c->uv + x, pitch, MB_SIZE / 2);
+		if (block_differs(from->y + x, pitch, py + x, p->stride, MB_SIZE) ||
+			block_differs(from->uv + x, pitch, puv + x, p->stride, MB_SIZE / 2)) {
+			block_copy(py + x, p->stride, from->y + x, pitch, MB_SIZE);
+			block_copy(puv + x, p->stride, from->uv + x, pitch, MB_SIZE / 2);
 			mb_update[i] = update;
 			changed++;
 		}
 	}
 	return changed;
+}
+
+/* A band of the surface as NV12: made here, or as it is there. */
+static struct band_nv12 band_of(struct converter *c, const struct surface *surface,
+	const struct rect *viewport, const struct band *band) {
+	uint32_t x = band->mb_x * MB_SIZE, y = band->mb_y * MB_SIZE, stride = surface->stride;
+	if (surface->chroma) {
+		return (struct band_nv12){
+			.y = surface->pixels + (size_t)y * stride + x,
+			.uv = surface->chroma + (size_t)y / 2 * stride + x,
+			.pitch = stride,
+		};
+	}
+	struct rect part = {viewport->x + x, viewport->y + y, band->width, band->rows};
+	const uint8_t *src = surface_rows(surface, &part, c->gathered, &stride);
+	convert_band(c, surface->order, band, src, stride);
+	return (struct band_nv12){c->y, c->uv, (size_t)band->mb_count * MB_SIZE};
 }
 
 static bool viewport_fits(const struct converter *c, const struct picture *p,
@@ -168,7 +191,8 @@ static bool viewport_fits(const struct converter *c, const struct picture *p,
 		viewport->y <= s->height - viewport->height &&
 		ALIGN_UP(viewport->width, 2u) == p->width &&
 		ALIGN_UP(viewport->height, 2u) == p->height &&
-		p->mb_width * MB_SIZE <= c->max_width && (unsigned)s->order < _PIXEL_ORDER_MAX;
+		p->mb_width * MB_SIZE <= c->max_width && (unsigned)s->order < _PIXEL_ORDER_MAX &&
+		(!s->chroma || (viewport->width == s->width && viewport->height == s->height));
 }
 
 int converter_update(struct converter *c, struct picture *picture, const struct surface *surface,
@@ -194,12 +218,8 @@ int converter_update(struct converter *c, struct picture *picture, const struct 
 			return -ECANCELED;
 		}
 		band.rows = MIN(viewport->height - band.mb_y * MB_SIZE, (uint32_t)MB_SIZE);
-		struct rect part = {viewport->x + mb_x * MB_SIZE, viewport->y + band.mb_y * MB_SIZE,
-			band.width, band.rows};
-		uint32_t stride;
-		const uint8_t *src = surface_rows(surface, &part, c->gathered, &stride);
-		convert_band(c, surface->order, &band, src, stride);
-		int changed = store_band(c, picture, &band, update);
+		struct band_nv12 nv12 = band_of(c, surface, viewport, &band);
+		int changed = store_band(&nv12, picture, &band, update);
 		if (changed > 0) {
 			picture->update = update;
 			total += changed;

@@ -3,7 +3,8 @@
  * From RGB that somebody else may be drawing into, to the NV12 picture of a scanout: only the
  * macroblocks that damage touches are read, each pixel once (twice in the last of an odd number of
  * rows), and nothing outside the viewport; a macroblock whose NV12 came out as it was is not touched
- * and does not count as changed. BT.709, limited range (ITU-R BT.709-6, 3.2-3.5; ITU-T H.273).
+ * and does not count as changed. BT.709, limited range (ITU-R BT.709-6, 3.2-3.5; ITU-T H.273). Of a
+ * surface that is NV12 already, all of which must be the viewport, what differs is taken over.
  */
 #ifndef HELIX_FRAME_EXPORT_CONVERT_H
 #define HELIX_FRAME_EXPORT_CONVERT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A surface is RGB memory that someone else draws into (a guest's pages, a test pattern) and that
- * capture reads. Its geometry never changes; the pixels may, at any time: nothing that is read from
- * it may be trusted twice.
+ * A surface is memory that someone else draws into (a guest's pages, a test pattern, a renderer) and
+ * that capture reads: RGB, or NV12 that a GPU has made of it. Its geometry never changes; the pixels
+ * may, at any time: nothing that is read from it may be trusted twice.
  */
 #ifndef HELIX_FRAME_EXPORT_SURFACE_H
 #define HELIX_FRAME_EXPORT_SURFACE_H
@@ -39,6 +39,11 @@ struct surface {
 	 * has them in order: (height−1)·stride + 4·width bytes in all at least.
 	 */
 	const uint8_t *pixels;
+	/*
+	 * NULL: RGB. Else it is NV12 and this its chroma, `pixels` its luma, both with `stride`, and
+	 * padded to whole macroblocks as struct picture is; order and pieces mean nothing then.
+	 */
+	const uint8_t *chroma;
 	const struct iovec *pieces;
 	size_t n_pieces;
 	/* Called with the last reference gone, by whatever thread dropped it; frees the surface. */

@@ -75,7 +75,13 @@ static int slot_make(struct gl *gl, struct gl_scanout *s, struct gl_slot *slot) 
 	while (shadow < RENDER_MAX_SHADOWS && gl->shadow_used[shadow]) {
 		shadow++;
 	}
-	size_t size = (size_t)s->width * s->height * SURFACE_BYTES_PER_PIXEL;
+	uint32_t stride = s->width * SURFACE_BYTES_PER_PIXEL;
+	size_t size = (size_t)stride * s->height, luma = 0;
+	if (s->nv12) {
+		stride = ALIGN_UP(s->width, (uint32_t)MB_SIZE);
+		luma = (size_t)stride * ALIGN_UP(s->height, (uint32_t)MB_SIZE);
+		size = luma + luma / 2;
+	}
 	struct gl_surface *surface = calloc(1, sizeof(*surface));
 	CLEANUP_CLOSE int fd = memfd_create("helix-shadow", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (!surface || fd < 0 || shadow == RENDER_MAX_SHADOWS || ftruncate(fd, (off_t)size) < 0 ||
@@ -93,8 +99,9 @@ static int slot_make(struct gl *gl, struct gl_scanout *s, struct gl_slot *slot) 
 	surface->surface = (struct surface){
 		.width = s->width,
 		.height = s->height,
-		.stride = s->width * SURFACE_BYTES_PER_PIXEL,
+		.stride = stride,
 		.pixels = map,
+		.chroma = s->nv12 ? (const uint8_t *)map + luma : NULL,
 		.stable = true,
 		.release = release_surface,
 	};
@@ -104,6 +111,7 @@ static int slot_make(struct gl *gl, struct gl_scanout *s, struct gl_slot *slot) 
 		.surface = surface,
 		.shadow = shadow,
 		.fd = take_fd(&fd),
+		.nv12 = s->nv12,
 		.stale = {0, 0, s->width, s->height},
 	};
 	return 0;
@@ -133,6 +141,11 @@ static bool slot_unread(const struct gl_slot *slot) {
 	return atomic_load_explicit(&slot->surface->surface.refs, memory_order_acquire) == 1;
 }
 
+static bool slot_fits(
+	const struct gl_slot *slot, const struct gl_scanout *s, enum pixel_order order) {
+	return slot->nv12 == s->nv12 && slot->surface->surface.order == order;
+}
+
 /*
  * One that nobody reads. If all of them are taken, one that is being filled: what was read into it
  * first is then not shown. At most two are capture's (what it works on, and what comes next).
@@ -141,7 +154,7 @@ static struct gl_slot *slot_choose(struct gl *gl, struct gl_scanout *s, enum pix
 	struct gl_slot *filling = NULL;
 	for (unsigned i = 0; i < GL_SLOTS; i++) {
 		struct gl_slot *slot = &s->slots[i];
-		if (slot->surface && slot->surface->surface.order != order && slot->reading == 0 &&
+		if (slot->surface && !slot_fits(slot, s, order) && slot->reading == 0 &&
 			slot_unread(slot)) {
 			slot_drop(gl, slot);
 		}
@@ -151,7 +164,7 @@ static struct gl_slot *slot_choose(struct gl *gl, struct gl_scanout *s, enum pix
 			}
 			slot->surface->surface.order = order;
 		}
-		if (!slot_unread(slot) || slot->surface->surface.order != order) {
+		if (!slot_unread(slot) || !slot_fits(slot, s, order)) {
 			continue;
 		}
 		if (slot->reading == 0) {
@@ -164,6 +177,32 @@ static struct gl_slot *slot_choose(struct gl *gl, struct gl_scanout *s, enum pix
 
 /* Reads. */
 
+/* What of the slot is out of date. */
+static struct render_read read_of(const struct gl_slot *slot, const struct rect *viewport) {
+	const struct rect *stale = &slot->stale;
+	uint32_t stride = slot->surface->surface.stride;
+	return (struct render_read){
+		.shadow = slot->shadow,
+		.x = viewport->x + stale->x,
+		.y = viewport->y + stale->y,
+		.width = stale->width,
+		.height = stale->height,
+		.stride = stride,
+		.offset =
+			(uint64_t)stale->y * stride + (uint64_t)stale->x * SURFACE_BYTES_PER_PIXEL,
+	};
+}
+
+static struct render_convert convert_of(const struct gl_slot *slot, const struct rect *viewport) {
+	const struct rect *stale = &slot->stale;
+	return (struct render_convert){
+		.shadow = slot->shadow,
+		.stride = slot->surface->surface.stride,
+		.view = {viewport->x, viewport->y, viewport->width, viewport->height},
+		.damage = {stale->x, stale->y, stale->width, stale->height},
+	};
+}
+
 static bool start_read(struct gl *gl, uint32_t id, uint64_t request) {
 	struct gl_scanout *s = &gl->scanouts[id];
 	const struct gpu_scanout *from = &gl->gpu->scanouts[id];
@@ -173,22 +212,15 @@ static bool start_read(struct gl *gl, uint32_t id, uint64_t request) {
 		free(read);
 		return false;
 	}
-	struct rect *stale = &slot->stale;
-	struct render_message m = {
-		.type = RENDER_READ,
-		.resource = from->resource->id,
-		.u.read =
-			{
-				.shadow = slot->shadow,
-				.x = from->viewport.x + stale->x,
-				.y = from->viewport.y + stale->y,
-				.width = stale->width,
-				.height = stale->height,
-				.stride = slot->surface->surface.stride,
-				.offset = (uint64_t)stale->y * slot->surface->surface.stride +
-					(uint64_t)stale->x * SURFACE_BYTES_PER_PIXEL,
-			},
-	};
+	struct render_message m = {.resource = from->resource->id};
+	if (slot->nv12) {
+		m.type = RENDER_CONVERT;
+		m.flags = RENDER_FLAG_FENCE;
+		m.u.convert = convert_of(slot, &from->viewport);
+	} else {
+		m.type = RENDER_READ;
+		m.u.read = read_of(slot, &from->viewport);
+	}
 	*read = (struct gl_read){
 		.tag = gpu_new_tag(gl->gpu),
 		.request = request,
@@ -235,6 +267,12 @@ static bool show(struct gl *gl, const struct gl_read *read) {
 		});
 }
 
+static bool readable(const struct gl *gl, uint32_t id) {
+	const struct resource *r = gl->gpu->scanouts[id].resource;
+	return r && r->gl && r->gl->generation == render_generation(gl->render) &&
+		capture_of(gl, id);
+}
+
 bool gl_read_done(struct gl *gl, uint64_t tag, int error) {
 	struct gl_read *read, *found = NULL;
 	list_for_each(read, &gl->reads, link) {
@@ -247,7 +285,7 @@ bool gl_read_done(struct gl *gl, uint64_t tag, int error) {
 		return false;
 	}
 	struct gl_scanout *s = &gl->scanouts[found->scanout];
-	bool held = false;
+	bool held = false, again = false;
 	if (found->epoch == s->epoch) {
 		s->slots[found->slot].reading--;
 		if (error == 0) {
@@ -256,18 +294,25 @@ bool gl_read_done(struct gl *gl, uint64_t tag, int error) {
 			struct rect all = {0, 0, s->width, s->height};
 			s->slots[found->slot].stale = all;
 			s->damage = all;
+			/* A kind of texture that is not converted is read as it is. */
+			again = error == -EOPNOTSUPP && s->nv12;
+			s->nv12 = s->nv12 && !again;
 		}
 	}
-	gpu_read_done(gl->gpu, found->request, held);
+	if (!again || !readable(gl, found->scanout) ||
+		!start_read(gl, found->scanout, found->request)) {
+		gpu_read_done(gl->gpu, found->request, held);
+	}
 	list_remove(&found->link);
 	free(found);
 	return true;
 }
 
-static bool readable(const struct gl *gl, uint32_t id) {
-	const struct resource *r = gl->gpu->scanouts[id].resource;
-	return r && r->gl && r->gl->generation == render_generation(gl->render) &&
-		capture_of(gl, id);
+/* The renderer is to convert. */
+static bool converts(const struct gl *gl) {
+	uint32_t features = render_features(gl->render);
+	return (features & RENDER_CAN_CONVERT) && gl->config.capture != GL_CAPTURE_CPU &&
+		(gl->config.capture == GL_CAPTURE_GPU || !(features & RENDER_SOFTWARE));
 }
 
 bool gl_flush(struct gl *gl, uint32_t id, const struct rect *damage, bool full, uint64_t token) {
@@ -280,6 +325,7 @@ bool gl_flush(struct gl *gl, uint32_t id, const struct rect *damage, bool full, 
 		drop_slots(gl, s);
 		s->width = viewport->width;
 		s->height = viewport->height;
+		s->nv12 = converts(gl);
 		full = true;
 	}
 	struct rect all = {0, 0, s->width, s->height};

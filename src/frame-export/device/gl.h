@@ -24,7 +24,15 @@ struct gl;
 struct gpu;
 struct resource;
 
+/* Where pictures of 3D scanouts become NV12. */
+enum gl_capture {
+	GL_CAPTURE_AUTO, /* by the GPU, if there is one */
+	GL_CAPTURE_GPU,
+	GL_CAPTURE_CPU,
+};
+
 struct gl_config {
+	enum gl_capture capture;
 	const char *program;     // of the renderer; NULL: beside ours
 	const char *render_node; // NULL: none
 	size_t budget;           /* bytes that textures and buffers of all contexts may take */
@@ -76,6 +84,7 @@ struct gl_slot {
 	struct gl_surface *surface; // NULL: not made yet
 	uint32_t shadow;
 	uint32_t generation; /* of the renderer that has it mapped */
+	bool nv12;
 	int fd;
 	struct rect stale; /* what was flushed since it was read last */
 	unsigned reading;  /* reads under way */
@@ -85,6 +94,7 @@ struct gl_scanout {
 	uint32_t width, height;
 	struct gl_slot slots[GL_SLOTS];
 	uint32_t epoch;      /* another for each time that it was turned off */
+	bool nv12;           /* the renderer converts; else it reads RGB */
 	bool shown;          /* capture has something of it */
 	bool behind;         /* flushed with nobody watching */
 	struct rect damage;  /* flushed, and in no read yet */

@@ -524,6 +524,10 @@ const struct render_capset *render_capset(const struct render *r, unsigned i, co
 	return &r->hello.capsets[i];
 }
 
+uint32_t render_features(const struct render *r) {
+	return r->hello.features;
+}
+
 uint32_t render_generation(const struct render *r) {
 	return r->generation;
 }

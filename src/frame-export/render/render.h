@@ -46,6 +46,9 @@ unsigned render_n_capsets(const struct render *r);
 /* The capset and its data, borrowed. */
 const struct render_capset *render_capset(const struct render *r, unsigned i, const void **ret);
 
+/* RENDER_CAN_CONVERT and so on. */
+uint32_t render_features(const struct render *r);
+
 /* Which renderer it is: another number for each that was started; 0: none runs. */
 uint32_t render_generation(const struct render *r);
 /* Starts one if none runs. -EAGAIN: the last one was started only just now. */
