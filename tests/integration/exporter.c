@@ -185,9 +185,9 @@ void exporter_check_serves(struct exporter *e) {
 }
 
 /* The text of a file of /proc/PID; empty if it cannot be read. */
-static void read_proc(const struct exporter *e, const char *name, char *buf, size_t size) {
+static void read_proc(pid_t pid, const char *name, char *buf, size_t size) {
 	char path[96];
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)e->pid, name);
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
 	FILE *f = fopen(path, "re");
 	size_t n = f ? fread(buf, 1, size - 1, f) : 0;
 	buf[n] = '\0';
@@ -199,7 +199,7 @@ static void read_proc(const struct exporter *e, const char *name, char *buf, siz
 size_t exporter_rss(const struct exporter *e) {
 	char text[256];
 	unsigned long size = 0, resident = 0, shared = 0;
-	read_proc(e, "statm", text, sizeof(text));
+	read_proc(e->pid, "statm", text, sizeof(text));
 	check_int(sscanf(text, "%lu %lu %lu", &size, &resident, &shared), ==, 3);
 	return (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
 }
@@ -218,10 +218,10 @@ unsigned exporter_fds(const struct exporter *e) {
 }
 
 /* utime and stime would be in ticks of 10 ms: schedstat has nanoseconds, for each thread. */
-static uint64_t sum_threads(const struct exporter *e, const char *wanted) {
+static uint64_t sum_threads(pid_t pid, const char *wanted) {
 	char path[64], name[96], text[256];
 	uint64_t sum = 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)e->pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	DIR *dir = opendir(path);
 	check(dir);
 	for (struct dirent *d; (d = readdir(dir));) {
@@ -229,23 +229,38 @@ static uint64_t sum_threads(const struct exporter *e, const char *wanted) {
 			continue;
 		}
 		(void)snprintf(name, sizeof(name), "task/%.20s/comm", d->d_name);
-		read_proc(e, name, text, sizeof(text));
+		read_proc(pid, name, text, sizeof(text));
 		text[strcspn(text, "\n")] = '\0';
 		if (wanted && strcmp(text, wanted) != 0) {
 			continue;
 		}
 		(void)snprintf(name, sizeof(name), "task/%.20s/schedstat", d->d_name);
-		read_proc(e, name, text, sizeof(text));
+		read_proc(pid, name, text, sizeof(text));
 		sum += strtoull(text, NULL, 10);
 	}
 	(void)closedir(dir);
 	return sum;
 }
 
+pid_t exporter_renderer(const struct exporter *e) {
+	char command[96], line[64] = "";
+	(void)snprintf(command, sizeof(command), "cat /proc/%d/task/*/children", (int)e->pid);
+	FILE *f = popen(command, "re");
+	check(f && fgets(line, sizeof(line), f));
+	(void)pclose(f);
+	pid_t pid = (pid_t)strtol(line, NULL, 10);
+	check_int(pid, >, 1);
+	return pid;
+}
+
+uint64_t exporter_renderer_ns(const struct exporter *e) {
+	return sum_threads(exporter_renderer(e), NULL);
+}
+
 uint64_t exporter_cpu_ns(const struct exporter *e) {
-	return sum_threads(e, NULL);
+	return sum_threads(e->pid, NULL);
 }
 
 uint64_t exporter_thread_ns(const struct exporter *e, const char *name) {
-	return sum_threads(e, name);
+	return sum_threads(e->pid, name);
 }

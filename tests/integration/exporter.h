@@ -42,6 +42,10 @@ uint64_t exporter_cpu_ns(const struct exporter *e); /* of all its threads */
 /* Of one thread, by its name; 0 if there is none. All threads of that name together. */
 uint64_t exporter_thread_ns(const struct exporter *e, const char *name);
 
+/* The process that draws 3D. The exporter has no other child, whichever of its threads started it. */
+pid_t exporter_renderer(const struct exporter *e);
+uint64_t exporter_renderer_ns(const struct exporter *e); /* CPU time, of all its threads */
+
 /* True if the log has a line with this text. */
 bool exporter_logged(const struct exporter *e, const char *text);
 

@@ -10,31 +10,14 @@
 
 #include "capture/content.h"
 #include "exporter.h"
+#include "gl-commands.h"
 #include "test.h"
 #include "util.h"
 #include "viewer.h"
 
 #define OK     VIRTIO_GPU_RESP_OK_NODATA
-#define FORMAT VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM
 #define WIDTH  640u
 #define HEIGHT 480u
-/* GL need not answer at once, least of all on a busy machine. */
-#define GL_TIMEOUT_MS 60000u
-
-/* Of the stream that contexts take; virgl_protocol.h of virglrenderer, which installs it not. */
-enum {
-	CMD_CREATE_OBJECT = 1,
-	CMD_SET_FRAMEBUFFER = 5,
-	CMD_CLEAR = 7,
-	OBJECT_SURFACE = 8,
-	CLEAR_COLOR0 = 4,
-	TARGET_BUFFER = 0,
-	TARGET_2D = 2,
-	BIND_RENDER_TARGET = 1 << 1,
-	BIND_SCANOUT = 1 << 18,
-};
-#define CMD(cmd, object, length) \
-	((uint32_t)(cmd) | (uint32_t)(object) << 8 | (uint32_t)(length) << 16)
 
 struct rig {
 	struct exporter e;
@@ -60,101 +43,11 @@ static void rig_stop(struct rig *g) {
 	exporter_stop(&g->e);
 }
 
-/* Like gpu_command, for a context, and with the time that GL may take. */
-static int command(struct frontend *fe, void *request, size_t size, uint32_t type, uint32_t context,
-	bool fenced) {
-	struct virtio_gpu_ctrl_hdr *hdr = request;
-	struct gpu_call *call;
-	static uint64_t fence;
-	gpu_header(hdr, type, fenced ? ++fence : 0);
-	hdr->ctx_id = context;
-	check_ok(gpu_submit(
-		fe, FRONTEND_CONTROL, request, size, sizeof(struct virtio_gpu_ctrl_hdr), 0, &call));
-	gpu_kick(fe, FRONTEND_CONTROL);
-	int r = gpu_wait(call, GL_TIMEOUT_MS);
-	r = r < 0 ? r : gpu_call_type(call);
-	gpu_call_destroy(call);
-	return r;
-}
-
-static int context_create(struct frontend *fe, uint32_t context) {
-	struct virtio_gpu_ctx_create c = {.nlen = 4, .debug_name = "test"};
-	return command(fe, &c, sizeof(c), VIRTIO_GPU_CMD_CTX_CREATE, context, false);
-}
-
-static int context_destroy(struct frontend *fe, uint32_t context) {
-	struct virtio_gpu_ctx_destroy c = {0};
-	return command(fe, &c, sizeof(c), VIRTIO_GPU_CMD_CTX_DESTROY, context, false);
-}
-
-static int texture_create(struct frontend *fe, uint32_t id, uint32_t width, uint32_t height) {
-	struct virtio_gpu_resource_create_3d c = {
-		.resource_id = id,
-		.target = TARGET_2D,
-		.format = FORMAT,
-		.bind = BIND_RENDER_TARGET | BIND_SCANOUT,
-		.width = width,
-		.height = height,
-		.depth = 1,
-		.array_size = 1,
-	};
-	return command(fe, &c, sizeof(c), VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, 0, false);
-}
-
-static int context_attach(struct frontend *fe, uint32_t context, uint32_t resource) {
-	struct virtio_gpu_ctx_resource c = {.resource_id = resource};
-	return command(fe, &c, sizeof(c), VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, context, false);
-}
-
-static int submit(struct frontend *fe, uint32_t context, const uint32_t *words, size_t n) {
-	size_t size = sizeof(struct virtio_gpu_cmd_submit) + 4 * n;
-	struct virtio_gpu_cmd_submit *c = calloc(1, size);
-	check(c);
-	c->size = (uint32_t)(4 * n);
-	memcpy(c + 1, words, 4 * n);
-	int r = command(fe, c, size, VIRTIO_GPU_CMD_SUBMIT_3D, context, true);
-	free(c);
-	return r;
-}
-
-static uint32_t bits_of(float f) {
-	uint32_t u;
-	memcpy(&u, &f, sizeof(u));
-	return u;
-}
-
-/* Surface `handle` of the texture becomes the context's only target, and all of one colour. */
-static int fill(struct frontend *fe, uint32_t context, uint32_t handle, uint32_t texture,
-	const float rgb[static 3]) {
-	const uint32_t words[] = {
-		CMD(CMD_CREATE_OBJECT, OBJECT_SURFACE, 5),
-		handle,
-		texture,
-		FORMAT,
-		0,
-		0,
-		CMD(CMD_SET_FRAMEBUFFER, 0, 3),
-		1,
-		0,
-		handle,
-		CMD(CMD_CLEAR, 0, 8),
-		CLEAR_COLOR0,
-		bits_of(rgb[0]),
-		bits_of(rgb[1]),
-		bits_of(rgb[2]),
-		bits_of(1),
-		0,
-		0,
-		0,
-	};
-	return submit(fe, context, words, ARRAY_SIZE(words));
-}
-
 static const struct virtio_gpu_rect whole = {0, 0, WIDTH, HEIGHT};
 
 static int flush(struct frontend *fe, uint32_t resource) {
 	struct virtio_gpu_resource_flush c = {.r = whole, .resource_id = resource};
-	return command(fe, &c, sizeof(c), VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, false);
+	return gl_command(fe, &c, sizeof(c), VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, false);
 }
 
 static void check_colour(struct viewer *v, uint32_t x, uint32_t y, const float rgb[static 3]) {
@@ -170,22 +63,10 @@ static const float orange[3] = {1, 0.5f, 0}, teal[3] = {0, 0.5f, 0.5f}, blue[3] 
 
 /* A context that has a texture, which scanout 0 shows. */
 static void show_texture(struct rig *g, uint32_t context, uint32_t texture) {
-	check_int(context_create(g->fe, context), ==, OK);
-	check_int(texture_create(g->fe, texture, WIDTH, HEIGHT), ==, OK);
-	check_int(context_attach(g->fe, context, texture), ==, OK);
+	check_int(gl_context_create(g->fe, context), ==, OK);
+	check_int(gl_texture_create(g->fe, texture, WIDTH, HEIGHT), ==, OK);
+	check_int(gl_context_attach(g->fe, context, texture), ==, OK);
 	check_int(gpu_set_scanout(g->fe, 0, texture, &whole), ==, OK);
-}
-
-/* The exporter has no other child, whichever of its threads started it. */
-static pid_t renderer_of(const struct exporter *e) {
-	char command[96], line[64] = "";
-	(void)snprintf(command, sizeof(command), "cat /proc/%d/task/*/children", (int)e->pid);
-	FILE *f = popen(command, "re");
-	check(f && fgets(line, sizeof(line), f));
-	(void)pclose(f);
-	pid_t pid = (pid_t)strtol(line, NULL, 10);
-	check_int(pid, >, 1);
-	return pid;
 }
 
 TEST(capsets) {
@@ -225,7 +106,7 @@ TEST(off_is_off) {
 	struct rig g = {0};
 	rig_start(&g, options);
 	check(!(g.fe->offered_features & FEATURE(VIRTIO_GPU_F_VIRGL)));
-	check_int(context_create(g.fe, 1), ==, VIRTIO_GPU_RESP_ERR_UNSPEC);
+	check_int(gl_context_create(g.fe, 1), ==, VIRTIO_GPU_RESP_ERR_UNSPEC);
 	rig_stop(&g);
 }
 
@@ -234,16 +115,16 @@ TEST(drawn_is_seen) {
 	struct rig g = {0};
 	rig_start(&g, NULL);
 	show_texture(&g, 1, 10);
-	check_int(fill(g.fe, 1, 1, 10, teal), ==, OK);
+	check_int(gl_fill(g.fe, 1, 1, 10, teal), ==, OK);
 	check_int(flush(g.fe, 10), ==, OK);
 	/* Nobody saw it; nor this, which is not even read. */
-	check_int(fill(g.fe, 1, 2, 10, orange), ==, OK);
+	check_int(gl_fill(g.fe, 1, 2, 10, orange), ==, OK);
 	check_int(flush(g.fe, 10), ==, OK);
 
 	viewer_open(&g.v, &g.e, g.loop, 0);
 	viewer_run_refined(&g.v);
 	check_colour(&g.v, WIDTH / 2, HEIGHT / 2, orange);
-	check_int(fill(g.fe, 1, 3, 10, blue), ==, OK);
+	check_int(gl_fill(g.fe, 1, 3, 10, blue), ==, OK);
 	check_int(flush(g.fe, 10), ==, OK);
 	viewer_run_refined(&g.v);
 	check_colour(&g.v, WIDTH / 2, HEIGHT / 2, blue);
@@ -257,13 +138,13 @@ TEST(answer_limit) {
 	struct rig g = {0};
 	rig_start(&g, options);
 	show_texture(&g, 1, 10);
-	check_int(fill(g.fe, 1, 1, 10, teal), ==, OK);
+	check_int(gl_fill(g.fe, 1, 1, 10, teal), ==, OK);
 	viewer_open(&g.v, &g.e, g.loop, 0);
 	check_int(flush(g.fe, 10), ==, OK);
 	check(loop_run_until(g.loop, &g.v.frames, 1, 20000));
 	uint64_t start = now_ns();
 	for (unsigned i = 0; i < 5; i++) {
-		check_int(fill(g.fe, 1, 2 + i, 10, i % 2 ? orange : blue), ==, OK);
+		check_int(gl_fill(g.fe, 1, 2 + i, 10, i % 2 ? orange : blue), ==, OK);
 		check_int(flush(g.fe, 10), ==, OK);
 	}
 	check_int(now_ns() - start, <, 3 * NSEC_PER_SEC);
@@ -281,19 +162,19 @@ struct upload {
 static void upload_create(struct rig *g, struct upload *u, uint32_t flags) {
 	struct virtio_gpu_resource_create_3d c = {
 		.resource_id = 10,
-		.target = TARGET_2D,
-		.format = FORMAT,
-		.bind = BIND_RENDER_TARGET | BIND_SCANOUT,
+		.target = GL_TARGET_2D,
+		.format = GL_FORMAT,
+		.bind = GL_BIND_RENDER_TARGET | GL_BIND_SCANOUT,
 		.width = u->width,
 		.height = u->height,
 		.depth = 1,
 		.array_size = 1,
 		.flags = flags,
 	};
-	check_int(context_create(g->fe, 1), ==, OK);
-	check_int(
-		command(g->fe, &c, sizeof(c), VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, 0, false), ==, OK);
-	check_int(context_attach(g->fe, 1, 10), ==, OK);
+	check_int(gl_context_create(g->fe, 1), ==, OK);
+	check_int(gl_command(g->fe, &c, sizeof(c), VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, 0, false), ==,
+		OK);
+	check_int(gl_context_attach(g->fe, 1, 10), ==, OK);
 	check_ok(guest_buffer_create(
 		g->fe, (size_t)4 * u->width * u->height, GUEST_SCATTERED, &u->b));
 	check_int(gpu_resource_attach_backing(g->fe, 10, u->b->pieces, u->b->n_pieces), ==, OK);
@@ -308,8 +189,8 @@ static void upload_draw(struct rig *g, struct upload *u, uint64_t counter) {
 		.stride = 4 * u->width,
 	};
 	content_desktop(&canvas, counter);
-	check_int(
-		command(g->fe, &t, sizeof(t), VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 1, true), ==, OK);
+	check_int(gl_command(g->fe, &t, sizeof(t), VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 1, true), ==,
+		OK);
 }
 
 static void upload_check(struct rig *g, const struct upload *u) {
@@ -324,7 +205,7 @@ static void upload_check(struct rig *g, const struct upload *u) {
 static void upload_destroy(struct rig *g, struct upload *u) {
 	check_int(gpu_resource_detach_backing(g->fe, 10), ==, OK);
 	check_int(gpu_resource_unref(g->fe, 10), ==, OK);
-	check_int(context_destroy(g->fe, 1), ==, OK);
+	check_int(gl_context_destroy(g->fe, 1), ==, OK);
 	guest_buffer_destroy(u->b);
 }
 
@@ -337,8 +218,8 @@ static void check_upload(const char *const *options, const struct upload *what, 
 	upload_draw(&g, &u, 3);
 	viewer_open(&g.v, &g.e, g.loop, 0);
 	struct virtio_gpu_resource_flush all = {.r = {0, 0, u.width, u.height}, .resource_id = 10};
-	check_int(
-		command(g.fe, &all, sizeof(all), VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, false), ==, OK);
+	check_int(gl_command(g.fe, &all, sizeof(all), VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, false), ==,
+		OK);
 	viewer_run_refined(&g.v);
 	upload_check(&g, &u);
 
@@ -353,11 +234,11 @@ static void check_upload(const char *const *options, const struct upload *what, 
 		.resource_id = 10,
 		.stride = 4 * u.width,
 	};
-	check_int(
-		command(g.fe, &t, sizeof(t), VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 1, true), ==, OK);
-	struct virtio_gpu_resource_flush part = {.r = {x, y, 77, 35}, .resource_id = 10};
-	check_int(command(g.fe, &part, sizeof(part), VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, false), ==,
+	check_int(gl_command(g.fe, &t, sizeof(t), VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 1, true), ==,
 		OK);
+	struct virtio_gpu_resource_flush part = {.r = {x, y, 77, 35}, .resource_id = 10};
+	check_int(gl_command(g.fe, &part, sizeof(part), VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, false),
+		==, OK);
 	viewer_run_refined(&g.v);
 	upload_check(&g, &u);
 	upload_destroy(&g, &u);
@@ -393,23 +274,23 @@ TEST(renderer_killed) {
 	struct fake_screen *screen;
 	rig_start(&g, NULL);
 	show_texture(&g, 1, 10);
-	check_int(fill(g.fe, 1, 1, 10, teal), ==, OK);
+	check_int(gl_fill(g.fe, 1, 1, 10, teal), ==, OK);
 	check_int(flush(g.fe, 10), ==, OK);
 	check_ok(fake_screen_create(
 		g.fe, 1, 320, 240, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 2, GUEST_CONTIGUOUS, &screen));
 	sleep_ms(1100); /* renderers are not started more often than once a second */
-	check_ok(kill(renderer_of(&g.e), SIGKILL));
+	check_ok(kill(exporter_renderer(&g.e), SIGKILL));
 	for (unsigned i = 0; i < 20; i++) {
 		check_int(fake_screen_flip(screen, NULL, NULL), ==, OK);
 	}
-	check_int(fill(g.fe, 1, 2, 10, blue), !=, OK);
-	check_int(fill(g.fe, 1, 2, 10, blue), ==, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
+	check_int(gl_fill(g.fe, 1, 2, 10, blue), !=, OK);
+	check_int(gl_fill(g.fe, 1, 2, 10, blue), ==, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
 	check_int(flush(g.fe, 10), ==, OK); /* there is nothing to read */
-	check_int(context_destroy(g.fe, 1), ==, OK);
+	check_int(gl_context_destroy(g.fe, 1), ==, OK);
 	check_int(gpu_resource_unref(g.fe, 10), ==, OK);
 
 	show_texture(&g, 2, 11);
-	check_int(fill(g.fe, 2, 1, 11, orange), ==, OK);
+	check_int(gl_fill(g.fe, 2, 1, 11, orange), ==, OK);
 	viewer_open(&g.v, &g.e, g.loop, 0);
 	check_int(flush(g.fe, 11), ==, OK);
 	viewer_run_refined(&g.v);
@@ -431,7 +312,7 @@ TEST(renderer_hangs) {
 	check_ok(fake_screen_create(
 		g.fe, 1, 320, 240, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 2, GUEST_CONTIGUOUS, &screen));
 	screen->fenced = false; /* as Linux has it; a fence would wait for those before it */
-	pid_t renderer = renderer_of(&g.e);
+	pid_t renderer = exporter_renderer(&g.e);
 	check_ok(kill(renderer, SIGSTOP));
 	struct virtio_gpu_ctx_resource c = {.resource_id = 10};
 	gpu_header(&c.hdr, VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, 99);
@@ -449,7 +330,7 @@ TEST(renderer_hangs) {
 	check_int(gpu_call_type(call), ==, VIRTIO_GPU_RESP_ERR_UNSPEC);
 	gpu_call_destroy(call);
 	check(exporter_logged(&g.e, "context 7 made no progress"));
-	check_int(context_create(g.fe, 8), ==, OK);
+	check_int(gl_context_create(g.fe, 8), ==, OK);
 	fake_screen_destroy(screen);
 	rig_stop(&g);
 }
@@ -459,23 +340,23 @@ TEST(too_much) {
 	struct rig g = {0};
 	unsigned made = 0;
 	rig_start(&g, options);
-	while (made < 1000 && context_create(g.fe, made + 1) == OK) {
+	while (made < 1000 && gl_context_create(g.fe, made + 1) == OK) {
 		made++;
 	}
 	check_int(made, ==, 256);
-	check_int(context_create(g.fe, made + 1), ==, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
-	check_int(context_destroy(g.fe, 1), ==, OK);
-	check_int(context_create(g.fe, 1), ==, OK);
-	check_int(context_create(g.fe, 1), ==, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
+	check_int(gl_context_create(g.fe, made + 1), ==, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	check_int(gl_context_destroy(g.fe, 1), ==, OK);
+	check_int(gl_context_create(g.fe, 1), ==, OK);
+	check_int(gl_context_create(g.fe, 1), ==, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
 
 	/* 16 MiB each. */
-	for (made = 0; made < 10 && texture_create(g.fe, made + 1, 2048, 2048) == OK; made++) {
+	for (made = 0; made < 10 && gl_texture_create(g.fe, made + 1, 2048, 2048) == OK; made++) {
 	}
 	check_int(made, ==, 3);
-	check_int(texture_create(g.fe, 5, 16384, 16384), ==, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
-	check_int(texture_create(g.fe, 5, 16385, 1), ==, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
+	check_int(gl_texture_create(g.fe, 5, 16384, 16384), ==, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	check_int(gl_texture_create(g.fe, 5, 16385, 1), ==, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
 	check_int(gpu_resource_unref(g.fe, 1), ==, OK);
-	check_int(texture_create(g.fe, 1, 2048, 2048), ==, OK);
+	check_int(gl_texture_create(g.fe, 1, 2048, 2048), ==, OK);
 	exporter_check_alive(&g.e);
 	rig_stop(&g);
 }
@@ -486,26 +367,27 @@ TEST(malformed_streams) {
 	uint32_t words[64], state = 1;
 	rig_start(&g, NULL);
 	for (uint32_t context = 1; context <= 40; context++) {
-		int r = context_create(g.fe, context);
+		int r = gl_context_create(g.fe, context);
 		if (r != OK) {
 			/* A renderer that one of them brought down: the next comes a second later. */
 			sleep_ms(1100);
-			check_int(context_create(g.fe, context), ==, OK);
+			check_int(gl_context_create(g.fe, context), ==, OK);
 		}
 		for (unsigned k = 0; k < 8; k++) {
 			for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
 				state = state * 1664525u + 1013904223u;
 				words[i] = state >> 7;
 			}
-			words[0] = CMD(state >> 8 & 63, state >> 16 & 15, ARRAY_SIZE(words) - 1);
-			check_int(submit(g.fe, context, words, ARRAY_SIZE(words)), >, 0);
+			words[0] = GL_COMMAND(
+				state >> 8 & 63, state >> 16 & 15, ARRAY_SIZE(words) - 1);
+			check_int(gl_submit(g.fe, context, words, ARRAY_SIZE(words)), >, 0);
 		}
-		(void)context_destroy(g.fe, context);
+		(void)gl_context_destroy(g.fe, context);
 	}
 	exporter_check_alive(&g.e);
 	sleep_ms(1100);
 	show_texture(&g, 100, 10);
-	check_int(fill(g.fe, 100, 1, 10, teal), ==, OK);
+	check_int(gl_fill(g.fe, 100, 1, 10, teal), ==, OK);
 	rig_stop(&g);
 }
 
@@ -514,14 +396,14 @@ TEST(guest_reset) {
 	struct rig g = {0};
 	rig_start(&g, NULL);
 	show_texture(&g, 1, 10);
-	check_int(fill(g.fe, 1, 1, 10, teal), ==, OK);
+	check_int(gl_fill(g.fe, 1, 1, 10, teal), ==, OK);
 	check_int(flush(g.fe, 10), ==, OK);
 	check_ok(frontend_reset(g.fe));
 	check_ok(frontend_start(g.fe));
 	sleep_ms(1100);
-	check_int(fill(g.fe, 1, 1, 10, teal), ==, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
+	check_int(gl_fill(g.fe, 1, 1, 10, teal), ==, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
 	show_texture(&g, 1, 10);
-	check_int(fill(g.fe, 1, 1, 10, blue), ==, OK);
+	check_int(gl_fill(g.fe, 1, 1, 10, blue), ==, OK);
 	viewer_open(&g.v, &g.e, g.loop, 0);
 	check_int(flush(g.fe, 10), ==, OK);
 	viewer_run_refined(&g.v);
@@ -537,16 +419,16 @@ TEST(nothing_leaks) {
 	rig_start(&g, NULL);
 	for (unsigned i = 0; i < 50; i++) {
 		show_texture(&g, i + 1, i + 1);
-		check_int(fill(g.fe, i + 1, 1, i + 1, teal), ==, OK);
+		check_int(gl_fill(g.fe, i + 1, 1, i + 1, teal), ==, OK);
 		check_int(flush(g.fe, i + 1), ==, OK);
-		check_int(context_destroy(g.fe, i + 1), ==, OK);
+		check_int(gl_context_destroy(g.fe, i + 1), ==, OK);
 		check_int(gpu_resource_unref(g.fe, i + 1), ==, OK);
 		if (i == 4) {
 			fds = exporter_fds(&g.e);
 		}
 		if (i % 20 == 19) {
 			sleep_ms(1100);
-			check_ok(kill(renderer_of(&g.e), SIGKILL));
+			check_ok(kill(exporter_renderer(&g.e), SIGKILL));
 			sleep_ms(200);
 		}
 	}
