@@ -73,6 +73,57 @@ void picture_destroy(struct picture *p) {
 	free(p);
 }
 
+void picture_set_gpu(struct picture *p, const struct gpu_picture *gpu, const struct rect *damage) {
+	if (!gpu) {
+		picture_fetch(p);
+		p->gpu = NULL;
+		return;
+	}
+	if (!p->gpu) {
+		p->fetched = 0;
+	}
+	p->gpu = gpu;
+	struct rect all = {0, 0, p->mb_width * MB_SIZE, p->mb_height * MB_SIZE};
+	struct rect changed = rect_intersect(damage, &all);
+	if (rect_empty(&changed)) {
+		return;
+	}
+	uint32_t x1 = DIV_ROUND_UP(changed.x + changed.width, MB_SIZE);
+	uint32_t y1 = DIV_ROUND_UP(changed.y + changed.height, MB_SIZE);
+	p->update++;
+	for (uint32_t y = changed.y / MB_SIZE; y < y1; y++) {
+		for (uint32_t x = changed.x / MB_SIZE; x < x1; x++) {
+			p->mb_update[(size_t)y * p->mb_width + x] = p->update;
+		}
+	}
+}
+
+static void fetch_macroblock(struct picture *p, uint32_t mb_x, uint32_t mb_y) {
+	const struct gpu_picture *gpu = p->gpu;
+	size_t x = (size_t)mb_x * MB_SIZE, y = (size_t)mb_y * MB_SIZE;
+	for (size_t row = y; row < y + MB_SIZE; row++) {
+		memcpy(p->y + row * p->stride + x, gpu->map + row * gpu->stride + x, MB_SIZE);
+	}
+	for (size_t row = y / 2; row < y / 2 + MB_SIZE / 2; row++) {
+		memcpy(p->uv + row * p->stride + x, gpu->map + gpu->chroma + row * gpu->stride + x,
+			MB_SIZE);
+	}
+}
+
+void picture_fetch(struct picture *p) {
+	if (!p->gpu || p->fetched == p->update) {
+		return;
+	}
+	for (uint32_t y = 0; y < p->mb_height; y++) {
+		for (uint32_t x = 0; x < p->mb_width; x++) {
+			if (p->mb_update[(size_t)y * p->mb_width + x] > p->fetched) {
+				fetch_macroblock(p, x, y);
+			}
+		}
+	}
+	p->fetched = p->update;
+}
+
 uint32_t picture_dirty_since(
 	const struct picture *p, uint32_t since, uint8_t *dirty, struct rect *ret_bounds) {
 	uint32_t n = 0;

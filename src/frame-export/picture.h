@@ -37,6 +37,17 @@ struct rect rect_intersect(const struct rect *a, const struct rect *b);
 /* The smallest rectangle that holds both; an empty one adds nothing. */
 struct rect rect_union(const struct rect *a, const struct rect *b);
 
+/*
+ * NV12 that a GPU wrote: luma in rows of `stride` bytes and, `chroma` bytes from the start, half as
+ * many rows of U and V in turns; both in whole macroblocks, as in a picture. Done when we get it.
+ */
+struct gpu_picture {
+	int dmabuf;
+	uint32_t stride;
+	size_t chroma, size;
+	const uint8_t *map; /* the same memory */
+};
+
 struct picture {
 	/* Pixels shown. Rounded up to even numbers by picture_create, as 4:2:0 needs. */
 	uint32_t width, height;
@@ -52,11 +63,25 @@ struct picture {
 	uint32_t update;
 	uint32_t *mb_update;
 	uint64_t flip_ns; /* CLOCK_MONOTONIC of the flip that the content is of */
+	/*
+	 * NULL: the content is in `y` and `uv`. Else it is here, and they have it as of update
+	 * `fetched`: who reads them calls picture_fetch before.
+	 */
+	const struct gpu_picture *gpu;
+	uint32_t fetched;
 };
 
 /* A black picture in which all macroblocks count as changed by update 1. NULL with ENOMEM/EINVAL. */
 struct picture *picture_create(uint32_t width, uint32_t height);
 void picture_destroy(struct picture *p);
+
+/*
+ * From now on the content is `gpu`, which must live as long as it is set and be of the picture's
+ * size; what `damage` touches of it counts as changed. NULL: it is fetched, and in memory again.
+ */
+void picture_set_gpu(struct picture *p, const struct gpu_picture *gpu, const struct rect *damage);
+/* Brings `y` and `uv` up to date. */
+void picture_fetch(struct picture *p);
 
 /*
  * Fills `dirty`, one byte a macroblock, with 1 where it changed after update `since`, else 0;

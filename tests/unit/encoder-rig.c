@@ -67,7 +67,7 @@ static void check_well_formed(const struct access_unit *au) {
 }
 
 void encoder_rig_encode(struct encoder_rig *r, struct encoder *encoder, bool idr, unsigned refine) {
-	const struct picture *p = r->picture;
+	struct picture *p = r->picture;
 	struct encode_request request = {
 		.picture = p, .pts_ns = r->pts_ns, .idr = idr, .refine = refine};
 	access_unit_unref(r->au);

@@ -4,6 +4,8 @@
  * the tests' own make it behave as bad hardware does.
  */
 #include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "avcodec.h"
 #include "encoder-rig.h"
@@ -51,6 +53,62 @@ TEST(one_in_one_out) {
 			check(r.psnr > 35);
 		}
 		check_int(e->ops->refine_passes(e), ==, 0);
+		e->ops->destroy(e);
+		encoder_rig_finish(&r);
+	}
+	check_nothing_left();
+}
+
+/* As a GPU would have it: the rig's picture in memory that can be mapped, and none in ours. */
+static void move_to_gpu(struct picture *p, struct gpu_picture *gpu) {
+	size_t rows = (size_t)p->mb_height * MB_SIZE;
+	*gpu = (struct gpu_picture){
+		.dmabuf = memfd_create("test", MFD_CLOEXEC),
+		.stride = p->stride + 64,
+		.chroma = (p->stride + 64) * rows,
+		.size = (p->stride + 64) * rows * 3 / 2,
+	};
+	check_ok(ftruncate(gpu->dmabuf, (off_t)gpu->size));
+	uint8_t *map = mmap(NULL, gpu->size, PROT_READ | PROT_WRITE, MAP_SHARED, gpu->dmabuf, 0);
+	check(map != MAP_FAILED);
+	for (size_t y = 0; y < rows; y++) {
+		memcpy(map + y * gpu->stride, p->y + y * p->stride, p->stride);
+		memcpy(map + gpu->chroma + y / 2 * gpu->stride, p->uv + y / 2 * p->stride,
+			p->stride);
+	}
+	memset(p->y, 16, p->stride * rows);
+	gpu->map = map;
+	picture_set_gpu(p, gpu, &(struct rect){0, 0, p->width, p->height});
+}
+
+static void leave_gpu(struct picture *p, struct gpu_picture *gpu) {
+	picture_set_gpu(p, NULL, NULL);
+	(void)munmap((void *)(uintptr_t)gpu->map, gpu->size);
+	(void)close(gpu->dmabuf);
+}
+
+/* Encoded from where it is; if the device refuses it, from a copy. */
+TEST(gpu_pictures) {
+	for (unsigned refused = 0; refused < 2; refused++) {
+		struct encoder_rig r;
+		struct encoder *e;
+		encoder_rig_init(&r, 322, 182);
+		struct encoder_config config = encoder_rig_config(&r);
+		check_ok(encoder_avcodec_x264.create(&config, &e));
+		for (unsigned n = 0; n < 4; n++) {
+			struct gpu_picture gpu;
+			encoder_rig_draw(&r, false);
+			move_to_gpu(r.picture, &gpu);
+			int dmabuf = gpu.dmabuf;
+			gpu.dmabuf = refused ? -1 : dmabuf;
+			encoder_rig_encode(&r, e, false, 0);
+			gpu.dmabuf = dmabuf;
+			check(refused || r.picture->fetched == 0);
+			picture_fetch(r.picture);
+			check(decode_psnr(r.shown.y, r.shown.y_stride, r.picture->y,
+				      r.picture->stride, r.picture->width, r.picture->height) > 35);
+			leave_gpu(r.picture, &gpu);
+		}
 		e->ops->destroy(e);
 		encoder_rig_finish(&r);
 	}

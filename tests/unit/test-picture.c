@@ -83,6 +83,45 @@ TEST(dirty_since) {
 	picture_destroy(p);
 }
 
+/* What a GPU has is fetched when it is wanted, and only what changed since. */
+TEST(gpu) {
+	struct picture *p = picture_create(40, 20); /* 3×2 macroblocks */
+	uint8_t pixels[64 * 32 * 3 / 2];
+	const struct gpu_picture gpu = {
+		.dmabuf = -1, .stride = 64, .chroma = 64 * 32, .map = pixels};
+	const struct rect all = {0, 0, 40, 20}, corner = {17, 3, 1, 14}, none = {0},
+			  outside = {48, 0, 5, 5};
+	memset(pixels, 100, sizeof(pixels));
+	picture_set_gpu(p, &gpu, &all);
+	check_int(picture_dirty_since(p, 1, NULL, NULL), ==, 6);
+	check_int(p->y[0], ==, 16);
+	picture_fetch(p);
+	check_int(p->y[31 * p->stride + 47], ==, 100);
+	check_int(p->uv[15 * p->stride + 47], ==, 100);
+
+	memset(pixels, 50, sizeof(pixels));
+	uint32_t before = p->update;
+	picture_set_gpu(p, &gpu, &none);
+	picture_set_gpu(p, &gpu, &outside);
+	check_int(p->update, ==, before);
+	picture_set_gpu(p, &gpu, &corner);
+	check_int(picture_dirty_since(p, before, NULL, NULL), ==, 2);
+	/* Back in memory, as it is on the GPU. */
+	picture_set_gpu(p, NULL, &all);
+	check(p->gpu == NULL);
+	check_int(p->y[15], ==, 100);
+	check_int(p->y[16], ==, 50);
+	check_int(p->y[31 * p->stride + 31], ==, 50);
+	check_int(p->y[31 * p->stride + 32], ==, 100);
+	check_int(p->uv[16], ==, 50);
+	check_int(picture_dirty_since(p, before, NULL, NULL), ==, 2);
+	/* And on the GPU again: all of what is in memory is out of date. */
+	picture_set_gpu(p, &gpu, &none);
+	picture_fetch(p);
+	check_int(p->y[0], ==, 50);
+	picture_destroy(p);
+}
+
 TEST(access_unit_references) {
 	struct access_unit *au = access_unit_create(1000);
 	check(au != NULL);

@@ -71,6 +71,7 @@ struct capture {
 	/* The thread's own. */
 	struct converter *converter;
 	struct picture *picture; // NULL until the first frame, and when nobody watches
+	struct surface *held;    // that the picture is in, if it is a GPU's; else NULL
 	struct encoder *encoder; // may be NULL
 	uint32_t encoded_update; /* of the picture: what viewers have */
 	unsigned refine_pass;    /* passes done since the last change */
@@ -193,8 +194,10 @@ static void drop_picture(struct capture *c) {
 	drop_encoder(c);
 	picture_destroy(c->picture);
 	converter_destroy(c->converter);
+	surface_unref(c->held);
 	c->picture = NULL;
 	c->converter = NULL;
+	c->held = NULL;
 }
 
 /* Room for pictures of the viewport's size; an old one of another size goes. */
@@ -239,8 +242,20 @@ static int ensure_encoder(struct capture *c) {
 	return r;
 }
 
+/* The picture is where the surface has it, or in memory. */
+static void place(struct capture *c, const struct take *t) {
+	picture_set_gpu(c->picture, t->surface->gpu, &t->damage);
+	surface_unref(c->held);
+	c->held = t->surface->gpu ? surface_ref(t->surface) : NULL;
+}
+
 /* True if what was read may go out; else the damage is back in the mailbox. */
 static bool convert(struct capture *c, const struct take *t) {
+	place(c, t);
+	if (t->surface->gpu) {
+		count(&c->counters.captured, 1);
+		return true;
+	}
 	uint64_t start = thread_cpu_ns();
 	bool insist = !c->config.settle || t->surface->stable ||
 		(c->torn >= TORN_MAX && now_ns() - c->torn_since >= TORN_MAX_NS);

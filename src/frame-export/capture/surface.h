@@ -44,6 +44,8 @@ struct surface {
 	 * padded to whole macroblocks as struct picture is; order and pieces mean nothing then.
 	 */
 	const uint8_t *chroma;
+	/* NULL, or the same NV12 where a GPU has it, for encoders that take it from there. */
+	const struct gpu_picture *gpu;
 	const struct iovec *pieces;
 	size_t n_pieces;
 	/* Called with the last reference gone, by whatever thread dropped it; frees the surface. */

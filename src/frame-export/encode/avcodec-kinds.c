@@ -35,6 +35,7 @@ static const struct avcodec_kind kind_vaapi = {
 	.codec = "h264_vaapi",
 	.device = AV_HWDEVICE_TYPE_VAAPI,
 	.va_surfaces = true,
+	.imports = true,
 	.options =
 		{
 			"async_depth=1:coder=cavlc:sei=0:aud=0",
@@ -92,6 +93,7 @@ static const struct avcodec_kind kind_videotoolbox = {
 static const struct avcodec_kind kind_avcodec_x264 = {
 	.ops = &encoder_avcodec_x264,
 	.codec = "libx264",
+	.imports = true,
 	.options = {"preset=ultrafast:tune=zerolatency:profile=baseline:forced-idr=1"},
 	.quality_options = "",
 	.bitrate_options = "",

@@ -9,7 +9,11 @@
 #include <libavutil/dict.h>
 #include <libavutil/log.h>
 
+#include "avcodec-import.h"
+#include "log.h"
 #include "util.h"
+
+LOG_MODULE("encoder");
 
 /* Constrained Baseline, as libavcodec writes it: profile_idc and constraint_set1_flag. */
 #define PROFILE (66 | 1 << 9)
@@ -62,6 +66,7 @@ struct encoder_avcodec {
 	AVPacket *packet;
 
 	bool started;
+	bool copies;         /* pictures of the GPU's, too: it does not take them as they are */
 	bool rebuild;        /* the bitrate changed, and the codec does not know */
 	uint64_t built_ns;   /* presentation time of the first picture since it was opened */
 	int64_t n_pictures;  /* since it was opened */
@@ -356,7 +361,17 @@ static int wrap_picture(struct encoder_avcodec *e, const struct picture *p) {
 }
 
 /* The frame to encode: of memory, or of the device. */
-static int put_picture(struct encoder_avcodec *e, const struct picture *p, AVFrame **ret) {
+static int put_picture(struct encoder_avcodec *e, struct picture *p, AVFrame **ret) {
+	if (p->gpu && e->kind->imports && !e->copies) {
+		int r = avcodec_import(p, p->width, p->height, e->frames, e->surface);
+		if (r >= 0) {
+			*ret = e->surface;
+			return 0;
+		}
+		log_warn_errno(r, "%s takes no dmabufs: pictures are copied", e->kind->codec);
+		e->copies = true;
+	}
+	picture_fetch(p);
 	int r = wrap_picture(e, p);
 	if (r < 0 || !e->kind->va_surfaces) {
 		*ret = e->memory;
@@ -387,7 +402,7 @@ static bool gives_more(struct encoder_avcodec *e) {
 }
 
 static int encode_picture(
-	struct encoder_avcodec *e, const struct picture *p, bool idr, struct access_unit **ret) {
+	struct encoder_avcodec *e, struct picture *p, bool idr, struct access_unit **ret) {
 	AVFrame *frame;
 	int r = put_picture(e, p, &frame);
 	if (r >= 0) {
@@ -417,7 +432,7 @@ static int encode_picture(
 int avcodec_encoder_encode(
 	struct encoder *encoder, const struct encode_request *request, struct access_unit **ret) {
 	struct encoder_avcodec *e = from(encoder);
-	const struct picture *p = request->picture;
+	struct picture *p = request->picture;
 	if (p->width != e->config.width || p->height != e->config.height) {
 		return -EINVAL;
 	}

@@ -33,9 +33,9 @@ struct encoder_config {
 #define ENCODER_QUALITY_REFINED 12
 
 struct encode_request {
-	const struct picture *picture;
-	uint64_t pts_ns; /* greater than that of the request before */
-	bool idr;        /* start the chain anew: decoders need nothing older */
+	struct picture *picture; /* only fetched, if it is a GPU's */
+	uint64_t pts_ns;         /* greater than that of the request before */
+	bool idr;                /* start the chain anew: decoders need nothing older */
 	/*
 	 * 0: encode what changed since the last request. 1, 2, …: nothing changed; write what is not
 	 * yet good again, better, pass by pass (see encoder_refine_passes).

@@ -344,10 +344,11 @@ static int run_x264(struct encoder_x264 *e, const struct encode_request *request
 static int encoder_x264_encode(
 	struct encoder *encoder, const struct encode_request *request, struct access_unit **ret) {
 	struct encoder_x264 *e = encoder_x264_from(encoder);
-	const struct picture *p = request->picture;
+	struct picture *p = request->picture;
 	if (p->width != e->config.width || p->height != e->config.height) {
 		return -EINVAL;
 	}
+	picture_fetch(p);
 	/* A picture that is younger than what was written is another one: all of it is new. */
 	uint32_t since = e->started && p->update >= e->last_update ? e->last_update : 0;
 	struct rect damage;
