@@ -292,12 +292,14 @@ static int create_captures(struct exporter *e) {
 
 static int create_device(struct exporter *e) {
 	const struct export_options *o = &e->options;
+	struct gl_config gl = o->gl;
+	gl.direct = e->hardware && e->hardware->imports;
 	struct device_config config = {
 		.n_scanouts = o->max_outputs,
 		.memory_budget = o->memory_budget,
 		.captures = e->captures,
 		.first = o->first,
-		.gl = o->gl_mode != GL_OFF && o->source == SOURCE_DEVICE ? &o->gl : NULL,
+		.gl = o->gl_mode != GL_OFF && o->source == SOURCE_DEVICE ? &gl : NULL,
 		.ops =
 			{
 				.scanout_changed = handle_scanout_changed,

@@ -16,16 +16,26 @@ LOG_MODULE("nv12");
 /* Of the target, whose pixels are four bytes of luma, or two of chroma's pairs. */
 #define TEXEL 4u
 
+/* <drm_fourcc.h>: bytes R, G, B, A */
+#define FORMAT_ABGR8888 0x34324241
+
 /* Buffers kept for the next picture, over all scanouts. */
 #define SPARE_MAX 8u
 
 /* What is read back is luma of the damage and, behind it, its chroma, without gaps. */
 struct nv12_readback {
-	GLuint buffer;
+	GLuint buffer; /* 0: it went to a target */
 	size_t capacity;
 	uint32_t rows;           /* of luma, of the whole picture */
 	struct nv12_rect damage; /* in whole macroblocks */
 	struct list link;        // nv12.spare
+};
+
+struct nv12_target {
+	EGLImage image;
+	GLuint texture, framebuffer;
+	uint32_t width, height; /* in pixels of the target */
+	uint32_t rows;          /* of luma */
 };
 
 struct nv12 {
@@ -251,6 +261,70 @@ static int ensure_target(struct nv12 *n, uint32_t width, uint32_t height) {
 	return -ENOMEM;
 }
 
+static int make_target(struct nv12_target *t) {
+	if (!epoxy_has_gl_extension("GL_OES_EGL_image")) {
+		return -ENOTSUP;
+	}
+	glGenTextures(1, &t->texture);
+	glBindTexture(GL_TEXTURE_2D, t->texture);
+	glEGLImageTargetTexture2DOES(GL_TEXTURE_2D, t->image);
+	glGenFramebuffers(1, &t->framebuffer);
+	glBindFramebuffer(GL_FRAMEBUFFER, t->framebuffer);
+	glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, t->texture, 0);
+	glBindTexture(GL_TEXTURE_2D, 0);
+	return glGetError() == GL_NO_ERROR &&
+			glCheckFramebufferStatus(GL_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE
+		? 0
+		: -ENOTSUP;
+}
+
+void nv12_target_destroy(struct nv12 *n, struct nv12_target *t) {
+	struct current before;
+	if (!t) {
+		return;
+	}
+	if (enter(n, &before)) {
+		glDeleteFramebuffers(1, &t->framebuffer);
+		glDeleteTextures(1, &t->texture);
+	}
+	leave(n, &before);
+	(void)eglDestroyImageKHR(n->display, t->image);
+	free(t);
+}
+
+int nv12_target_create(
+	struct nv12 *n, int dmabuf, uint32_t stride, uint32_t rows, struct nv12_target **ret) {
+	struct current before;
+	uint32_t width = stride / TEXEL, height = rows + rows / 2;
+	const EGLint attributes[] = {EGL_WIDTH, (EGLint)width, EGL_HEIGHT, (EGLint)height,
+		EGL_LINUX_DRM_FOURCC_EXT, FORMAT_ABGR8888, EGL_DMA_BUF_PLANE0_FD_EXT, dmabuf,
+		EGL_DMA_BUF_PLANE0_OFFSET_EXT, 0, EGL_DMA_BUF_PLANE0_PITCH_EXT, (EGLint)stride,
+		EGL_NONE};
+	if (!epoxy_has_egl_extension(n->display, "EGL_KHR_image_base") ||
+		!epoxy_has_egl_extension(n->display, "EGL_EXT_image_dma_buf_import")) {
+		return -ENOTSUP;
+	}
+	struct nv12_target *t = calloc(1, sizeof(*t));
+	if (!t) {
+		return -ENOMEM;
+	}
+	*t = (struct nv12_target){.width = width, .height = height, .rows = rows};
+	t->image = eglCreateImageKHR(
+		n->display, EGL_NO_CONTEXT, EGL_LINUX_DMA_BUF_EXT, NULL, attributes);
+	if (!t->image) {
+		free(t);
+		return -ENOTSUP;
+	}
+	int r = enter(n, &before) ? make_target(t) : -EIO;
+	leave(n, &before);
+	if (r < 0) {
+		nv12_target_destroy(n, t);
+		return r;
+	}
+	*ret = t;
+	return 0;
+}
+
 static void readback_free(struct nv12_readback *readback) {
 	glDeleteBuffers(1, &readback->buffer);
 	free(readback);
@@ -291,6 +365,14 @@ static void give_readback(struct nv12 *n, struct nv12_readback *readback) {
 	n->n_spare++;
 }
 
+/* Where the damage is in a target, in its pixels. */
+static void planes_of(const struct nv12_rect *damage, uint32_t rows, struct nv12_rect *ret_luma,
+	struct nv12_rect *ret_chroma) {
+	uint32_t x = damage->x / TEXEL, width = damage->width / TEXEL;
+	*ret_luma = (struct nv12_rect){x, damage->y, width, damage->height};
+	*ret_chroma = (struct nv12_rect){x, rows + damage->y / 2, width, damage->height / 2};
+}
+
 /* Damage in whole macroblocks, within the picture; false: there is none. */
 static bool widen(const struct nv12_source *s, struct nv12_rect *ret) {
 	const struct nv12_rect *d = &s->damage;
@@ -306,41 +388,51 @@ static bool widen(const struct nv12_source *s, struct nv12_rect *ret) {
 	return true;
 }
 
-/* Converts, and asks for, so many rows of the target. */
-static void convert_rows(
-	const struct nv12_rect *damage, uint32_t y, uint32_t height, size_t offset) {
-	GLint x = (GLint)(damage->x / TEXEL);
-	GLsizei width = (GLsizei)(damage->width / TEXEL);
-	glScissor(x, (GLint)y, width, (GLsizei)height);
-	glDrawArrays(GL_TRIANGLES, 0, 3);
-	glReadPixels(x, (GLint)y, width, (GLsizei)height, GL_RGBA, GL_UNSIGNED_BYTE,
-		(void *)offset); // NOLINT(performance-no-int-to-ptr): an offset in the buffer
-}
-
-static int start(struct nv12 *n, const struct nv12_source *s, struct nv12_rect *damage,
-	struct nv12_readback **ret) {
-	uint32_t rows = nv12_rows(s->view.height);
-	size_t luma = (size_t)damage->width * damage->height;
-	int r = ensure_target(n, nv12_row(s->view.width) / TEXEL, rows + rows / 2);
-	if (r < 0) {
-		return r;
-	}
-	struct nv12_readback *readback = take_readback(n, luma + luma / 2);
-	if (!readback) {
-		return -ENOMEM;
-	}
-	readback->rows = rows;
-	readback->damage = *damage;
-	glViewport(0, 0, (GLsizei)n->target_width, (GLsizei)n->target_height);
+/* Draws the damage, of both planes. */
+static void draw(const struct nv12 *n, const struct nv12_source *s, const struct nv12_rect *damage,
+	uint32_t width, uint32_t height, uint32_t rows) {
+	glViewport(0, 0, (GLsizei)width, (GLsizei)height);
 	glUniform4i(n->view, (GLint)s->view.x, (GLint)s->view.y, (GLint)s->view.width,
 		(GLint)s->view.height);
 	glUniform1i(n->rows, (GLint)rows);
 	glUniform1i(n->flip, s->bottom_up ? (GLint)s->texture_height : 0);
 	glBindTexture(GL_TEXTURE_2D, s->texture);
-	convert_rows(damage, damage->y, damage->height, 0);
-	convert_rows(damage, rows + damage->y / 2, damage->height / 2, luma);
+	struct nv12_rect luma, chroma;
+	planes_of(damage, rows, &luma, &chroma);
+	glScissor((GLint)luma.x, (GLint)luma.y, (GLsizei)luma.width, (GLsizei)luma.height);
+	glDrawArrays(GL_TRIANGLES, 0, 3);
+	glScissor((GLint)chroma.x, (GLint)chroma.y, (GLsizei)chroma.width, (GLsizei)chroma.height);
+	glDrawArrays(GL_TRIANGLES, 0, 3);
 	/* Or the texture would live as long as we do not look at another. */
 	glBindTexture(GL_TEXTURE_2D, 0);
+}
+
+static void ask_for(const struct nv12_rect *r, size_t offset) {
+	glReadPixels((GLint)r->x, (GLint)r->y, (GLsizei)r->width, (GLsizei)r->height, GL_RGBA,
+		GL_UNSIGNED_BYTE,
+		(void *)offset); // NOLINT(performance-no-int-to-ptr): an offset in the buffer
+}
+
+static int start_readback(struct nv12 *n, const struct nv12_source *s,
+	const struct nv12_rect *damage, struct nv12_readback **ret) {
+	uint32_t rows = nv12_rows(s->view.height);
+	size_t size = (size_t)damage->width * damage->height;
+	int r = ensure_target(n, nv12_row(s->view.width) / TEXEL, rows + rows / 2);
+	if (r < 0) {
+		return r;
+	}
+	struct nv12_readback *readback = take_readback(n, size + size / 2);
+	if (!readback) {
+		return -ENOMEM;
+	}
+	readback->rows = rows;
+	readback->damage = *damage;
+	struct nv12_rect luma, chroma;
+	planes_of(damage, rows, &luma, &chroma);
+	glBindFramebuffer(GL_FRAMEBUFFER, n->framebuffer);
+	draw(n, s, damage, n->target_width, n->target_height, rows);
+	ask_for(&luma, 0);
+	ask_for(&chroma, size);
 	if (glGetError() != GL_NO_ERROR) {
 		readback_free(readback);
 		return -EIO;
@@ -349,7 +441,28 @@ static int start(struct nv12 *n, const struct nv12_source *s, struct nv12_rect *
 	return 0;
 }
 
-int nv12_start(struct nv12 *n, const struct nv12_source *source, struct nv12_readback **ret) {
+static int start_target(struct nv12 *n, const struct nv12_source *s, const struct nv12_rect *damage,
+	const struct nv12_target *target, struct nv12_readback **ret) {
+	if (target->rows != nv12_rows(s->view.height) ||
+		target->width * TEXEL < nv12_row(s->view.width)) {
+		return -EINVAL;
+	}
+	struct nv12_readback *readback = calloc(1, sizeof(*readback));
+	if (!readback) {
+		return -ENOMEM;
+	}
+	glBindFramebuffer(GL_FRAMEBUFFER, target->framebuffer);
+	draw(n, s, damage, target->width, target->height, target->rows);
+	if (glGetError() != GL_NO_ERROR) {
+		free(readback);
+		return -EIO;
+	}
+	*ret = readback;
+	return 0;
+}
+
+int nv12_start(struct nv12 *n, const struct nv12_source *source, const struct nv12_target *target,
+	struct nv12_readback **ret) {
 	struct nv12_rect damage;
 	struct current before;
 	if (!widen(source, &damage)) {
@@ -363,7 +476,8 @@ int nv12_start(struct nv12 *n, const struct nv12_source *source, struct nv12_rea
 		return -EIO;
 	}
 	wait_for(drawn);
-	int r = start(n, source, &damage, ret);
+	int r = target ? start_target(n, source, &damage, target, ret)
+		       : start_readback(n, source, &damage, ret);
 	GLsync converted = glFenceSync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
 	glFlush();
 	leave(n, &before);
@@ -383,6 +497,10 @@ int nv12_finish(struct nv12 *n, struct nv12_readback *readback, uint8_t *picture
 	size_t luma = (size_t)d->width * d->height;
 	struct current before;
 	int r = -EIO;
+	if (readback->buffer == 0) {
+		free(readback);
+		return 0;
+	}
 	if (!enter(n, &before)) {
 		leave(n, &before);
 		return r;

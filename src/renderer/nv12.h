@@ -15,6 +15,7 @@
 
 struct nv12;
 struct nv12_readback;
+struct nv12_target; /* a picture in a dmabuf, which is drawn into */
 
 struct nv12_rect {
 	uint32_t x, y, width, height;
@@ -38,12 +39,21 @@ int nv12_create(struct nv12 **ret);
 bool nv12_software(const struct nv12 *n);
 
 /*
- * Begins to convert. A fence that is made in the current context after this is reached only when
+ * A target of so many rows of luma, and half as many of chroma behind them, `stride` bytes each. The
+ * dmabuf is borrowed. -ENOTSUP: GL does not draw into it.
+ */
+int nv12_target_create(
+	struct nv12 *n, int dmabuf, uint32_t stride, uint32_t rows, struct nv12_target **ret);
+void nv12_target_destroy(struct nv12 *n, struct nv12_target *target); /* NULL is fine */
+
+/*
+ * Begins to convert, into `target`, which must be of the picture's size, or, NULL, for nv12_finish. A fence that is made in the current context after this is reached only when
  * the pixels can be taken. -EINVAL: nothing damaged; -ENOMEM, -EIO.
  */
-int nv12_start(struct nv12 *n, const struct nv12_source *source, struct nv12_readback **ret);
+int nv12_start(struct nv12 *n, const struct nv12_source *source, const struct nv12_target *target,
+	struct nv12_readback **ret);
 /*
- * Writes what was converted into a picture: luma, rows of `stride` bytes, and behind all
+ * Writes what was converted into a picture, unless it went to a target, where it is now: luma, rows of `stride` bytes, and behind all
  * nv12_rows() of them chroma, half as many. The readback is gone then; NULL drops it. 0, -EIO.
  */
 int nv12_finish(struct nv12 *n, struct nv12_readback *readback, uint8_t *picture, uint32_t stride);

@@ -19,7 +19,8 @@ LOG_MODULE("pictures");
 struct shadow {
 	uint8_t *pixels; // NULL: there is none
 	size_t size;
-	uint64_t serial; /* another for each that had this number */
+	uint64_t serial;            /* another for each that had this number */
+	struct nv12_target *target; // that GL draws into; NULL: pixels are read back
 };
 
 struct conversion {
@@ -32,6 +33,7 @@ struct pictures {
 	struct shadow shadows[RENDER_MAX_SHADOWS];
 	uint64_t last_serial;
 	struct nv12 *nv12; // NULL: GL has not what it takes
+	bool said;         /* that dmabufs are not drawn into */
 };
 
 static struct shadow *find(struct pictures *p, uint32_t id) {
@@ -59,17 +61,37 @@ uint32_t pictures_features(const struct pictures *p) {
 	return RENDER_CAN_CONVERT | (nv12_software(p->nv12) ? RENDER_SOFTWARE : 0);
 }
 
-int pictures_add(struct pictures *p, const struct render_shadow *s, int fd) {
+/* A dmabuf that GL cannot draw into is no error: what is read back comes to the same. */
+static struct nv12_target *import(struct pictures *p, const struct render_shadow *s, int dmabuf) {
+	struct nv12_target *target = NULL;
+	if (!p->nv12 || (uint64_t)s->stride * s->rows * 3 / 2 > s->size) {
+		return NULL;
+	}
+	int r = nv12_target_create(p->nv12, dmabuf, s->stride, s->rows, &target);
+	if (r < 0 && !p->said) {
+		log_info("GL does not draw into dmabufs: %s", strerror(-r));
+		p->said = true;
+	}
+	return target;
+}
+
+int pictures_add(
+	struct pictures *p, const struct render_shadow *s, const int *fds, unsigned n_fds) {
 	struct stat st;
-	if (s->shadow >= RENDER_MAX_SHADOWS || find(p, s->shadow) || fstat(fd, &st) < 0 ||
+	if (s->shadow >= RENDER_MAX_SHADOWS || find(p, s->shadow) || fstat(fds[0], &st) < 0 ||
 		s->size == 0 || st.st_size < 0 || s->size > (uint64_t)st.st_size) {
 		return -EINVAL;
 	}
-	void *map = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *map = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	if (map == MAP_FAILED) {
 		return -errno;
 	}
-	p->shadows[s->shadow] = (struct shadow){map, s->size, ++p->last_serial};
+	p->shadows[s->shadow] = (struct shadow){
+		.pixels = map,
+		.size = s->size,
+		.serial = ++p->last_serial,
+		.target = n_fds > 1 ? import(p, s, fds[1]) : NULL,
+	};
 	return 0;
 }
 
@@ -78,6 +100,7 @@ int pictures_remove(struct pictures *p, uint32_t id) {
 	if (!s) {
 		return -EINVAL;
 	}
+	nv12_target_destroy(p->nv12, s->target);
 	(void)munmap(s->pixels, s->size);
 	*s = (struct shadow){0};
 	return 0;
@@ -139,7 +162,7 @@ int pictures_convert(struct pictures *p, uint32_t resource, const struct render_
 		.damage = rect_of(&d->damage),
 	};
 	*c = (struct conversion){.shadow = d->shadow, .stride = d->stride, .serial = s->serial};
-	int r = nv12_start(p->nv12, &source, &c->readback);
+	int r = nv12_start(p->nv12, &source, s->target, &c->readback);
 	if (r < 0) {
 		free(c);
 		return r;

@@ -15,7 +15,8 @@ int pictures_create(struct pictures **ret);
 uint32_t pictures_features(const struct pictures *p);
 
 /* These return 0 or -errno: the request's answer. */
-int pictures_add(struct pictures *p, const struct render_shadow *s, int fd);
+/* The descriptors are borrowed: memory and, with a second, a dmabuf of it. */
+int pictures_add(struct pictures *p, const struct render_shadow *s, const int *fds, unsigned n_fds);
 int pictures_remove(struct pictures *p, uint32_t shadow);
 int pictures_read(struct pictures *p, uint32_t resource, const struct render_read *d);
 /*

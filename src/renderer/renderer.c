@@ -302,7 +302,7 @@ static int do_submit(struct renderer *r, const struct request *q) {
 }
 
 static int do_shadow_add(struct renderer *r, const struct request *q) {
-	return pictures_add(r->pictures, &q->m->u.shadow, q->fds[0]);
+	return pictures_add(r->pictures, &q->m->u.shadow, q->fds, q->n_fds);
 }
 
 static int do_shadow_remove(struct renderer *r, const struct request *q) {

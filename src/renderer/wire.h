@@ -34,7 +34,7 @@ enum render_type {
 	RENDER_TRANSFER_TO_HOST,
 	RENDER_TRANSFER_FROM_HOST,
 	RENDER_SUBMIT,     /* payload: the command stream */
-	RENDER_SHADOW_ADD, /* fd: its memory */
+	RENDER_SHADOW_ADD, /* fds: its memory, and, for NV12, a dmabuf of it to draw into */
 	RENDER_SHADOW_REMOVE,
 	RENDER_READ,    /* from a resource into a shadow */
 	RENDER_CONVERT, /* the same, as NV12; needs RENDER_CAN_CONVERT; -EOPNOTSUPP: not this one */
@@ -92,7 +92,9 @@ struct render_convert {
 };
 
 struct render_shadow {
-	uint32_t shadow, padding;
+	uint32_t shadow;
+	uint32_t stride, rows; /* bytes of a row and rows of luma; of a dmabuf */
+	uint32_t padding;
 	uint64_t size;
 };
 

@@ -3,11 +3,15 @@
 #include <epoxy/egl.h>
 #include <epoxy/gl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "convert.h"
 #include "nv12.h"
 #include "test.h"
+#include "udmabuf.h"
 #include "util.h"
 
 /* GL as virglrenderer has it, in a context that is not the converter's. */
@@ -78,8 +82,8 @@ static void image_destroy(struct image *m) {
 	free(m->pixels);
 }
 
-static struct nv12_readback *start(
-	struct nv12 *n, const struct image *m, const struct rect *view, const struct rect *damage) {
+static struct nv12_readback *start(struct nv12 *n, const struct image *m, const struct rect *view,
+	const struct rect *damage, const struct nv12_target *target) {
 	struct nv12_readback *readback;
 	const struct nv12_source source = {
 		.texture = m->texture,
@@ -88,7 +92,7 @@ static struct nv12_readback *start(
 		.view = {view->x, view->y, view->width, view->height},
 		.damage = {damage->x, damage->y, damage->width, damage->height},
 	};
-	check_ok(nv12_start(n, &source, &readback));
+	check_ok(nv12_start(n, &source, target, &readback));
 	return readback;
 }
 
@@ -115,21 +119,31 @@ static uint8_t *expected(
 	return bytes;
 }
 
+static void compare(const uint8_t *got, uint32_t stride, const struct image *m,
+	const struct rect *view, const struct rect *damage) {
+	uint32_t row = nv12_row(view->width), rows = nv12_rows(view->height);
+	uint8_t *want = expected(m, view, damage);
+	for (uint32_t y = 0; y < rows * 3 / 2; y++) {
+		for (uint32_t x = 0; x < row; x++) {
+			unsigned a = got[(size_t)y * stride + x], b = want[(size_t)y * row + x];
+			if (a != b) {
+				fail("%ux%u: byte %u of row %u is %u, not %u", view->width,
+					view->height, x, y, a, b);
+			}
+		}
+	}
+	free(want);
+}
+
 static void finish_and_check(struct nv12 *n, struct nv12_readback *readback, const struct image *m,
 	const struct rect *view, const struct rect *damage) {
 	uint32_t row = nv12_row(view->width);
 	size_t size = (size_t)row * nv12_rows(view->height) * 3 / 2;
-	uint8_t *want = expected(m, view, damage), *got = malloc(size);
+	uint8_t *got = malloc(size);
 	memset(got, 0xee, size);
 	check_ok(nv12_finish(n, readback, got, row));
-	for (size_t i = 0; i < size; i++) {
-		if (got[i] != want[i]) {
-			fail("%ux%u: byte %zu of row %zu is %u, not %u", view->width, view->height,
-				i % row, i / row, got[i], want[i]);
-		}
-	}
+	compare(got, row, m, view, damage);
 	free(got);
-	free(want);
 }
 
 TEST(same_bytes) {
@@ -144,7 +158,7 @@ TEST(same_bytes) {
 		const uint32_t *size = sizes[i / 2];
 		struct rect view = {0, 0, size[0], size[1]};
 		image_create(&m, size[0], size[1], i % 2);
-		finish_and_check(n, start(n, &m, &view, &view), &m, &view, &view);
+		finish_and_check(n, start(n, &m, &view, &view, NULL), &m, &view, &view);
 		image_destroy(&m);
 	}
 	gl_stop(&g);
@@ -162,23 +176,68 @@ TEST(only_damage) {
 	image_create(&m, 320, 240, false);
 	struct nv12_readback *readbacks[ARRAY_SIZE(parts)];
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		readbacks[i] = start(n, &m, &view, &parts[i]);
+		readbacks[i] = start(n, &m, &view, &parts[i], NULL);
 	}
 	for (size_t i = ARRAY_SIZE(parts); i-- > 0;) {
 		finish_and_check(n, readbacks[i], &m, &view, &parts[i]);
 	}
 	/* Dropped ones, and none at all. */
 	for (unsigned i = 0; i < 20; i++) {
-		check_int(nv12_finish(n, start(n, &m, &view, &all), NULL, 0), <, 0);
+		check_int(nv12_finish(n, start(n, &m, &view, &all, NULL), NULL, 0), <, 0);
 	}
 	const struct nv12_source nothing = {.texture = m.texture,
 		.texture_height = 240,
 		.view = {0, 0, 320, 240},
 		.damage = {320, 0, 5, 5}};
-	check_int(nv12_start(n, &nothing, &readbacks[0]), ==, -EINVAL);
-	finish_and_check(n, start(n, &m, &view, &all), &m, &view, &all);
+	check_int(nv12_start(n, &nothing, NULL, &readbacks[0]), ==, -EINVAL);
+	finish_and_check(n, start(n, &m, &view, &all, NULL), &m, &view, &all);
 	image_destroy(&m);
 	gl_stop(&g);
+}
+
+/* Drawn where an encoder would take it: the bytes are there when the fence is reached. */
+TEST(into_a_dmabuf) {
+	struct gl g;
+	struct nv12 *n;
+	struct image m;
+	struct nv12_target *target;
+	const struct rect view = {7, 5, 301, 203}, all = {0, 0, 301, 203},
+			  corner = {290, 190, 11, 13};
+	const uint32_t stride = 512, rows = 208;
+	const size_t size = ALIGN_UP((size_t)stride * rows * 3 / 2, (size_t)4096);
+	int device = udmabuf_open();
+	if (device < 0) {
+		skip("no /dev/udmabuf");
+	}
+	int memfd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	check_ok(ftruncate(memfd, (off_t)size));
+	check_ok(fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK));
+	uint8_t *pixels = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	int dmabuf = udmabuf_create(device, memfd, size);
+	check_ok(dmabuf);
+	gl_start(&g);
+	check_ok(nv12_create(&n));
+	int r = nv12_target_create(n, dmabuf, stride, rows, &target);
+	if (r == -ENOTSUP) {
+		skip("GL here draws into no dmabuf");
+	}
+	check_ok(r);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct rect *damage = i ? &corner : &all;
+		image_create(&m, 320, 240, i);
+		memset(pixels, 0xee, size);
+		struct nv12_readback *readback = start(n, &m, &view, damage, target);
+		glFinish();
+		check_ok(nv12_finish(n, readback, NULL, 0));
+		compare(pixels, stride, &m, &view, damage);
+		image_destroy(&m);
+	}
+	nv12_target_destroy(n, target);
+	gl_stop(&g);
+	(void)close(dmabuf);
+	(void)close(memfd);
+	(void)close(device);
+	(void)munmap(pixels, size);
 }
 
 /* Later drawing does not change what was begun; the other's context and state are as they were. */
@@ -197,7 +256,7 @@ TEST(shares_no_state) {
 	glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, m.texture, 0);
 	glViewport(1, 2, 3, 4);
 
-	struct nv12_readback *readback = start(n, &m, &view, &view);
+	struct nv12_readback *readback = start(n, &m, &view, &view, NULL);
 	check(eglGetCurrentContext() == g.context);
 	glClearColor(0.5f, 0, 0, 1);
 	glClear(GL_COLOR_BUFFER_BIT);

@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "gl.h"
 #include "log.h"
+#include "udmabuf.h"
 #include "util.h"
 
 LOG_MODULE("gl");
@@ -507,6 +508,7 @@ int gl_create(sd_event *loop, const struct gl_config *config, struct gpu *g, str
 	gl->budget = config->budget;
 	list_init(&gl->contexts);
 	gl_scanouts_init(gl);
+	gl->udmabuf = config->direct ? udmabuf_open() : -1;
 	struct render_config render = {
 		.program = config->program,
 		.render_node = config->render_node,
@@ -517,6 +519,7 @@ int gl_create(sd_event *loop, const struct gl_config *config, struct gpu *g, str
 	};
 	int r = render_create(loop, &render, &gl->render);
 	if (r < 0) {
+		(void)close_fd(gl->udmabuf);
 		free(gl);
 		return r;
 	}
@@ -550,6 +553,7 @@ void gl_destroy(struct gl *gl) {
 	}
 	clear(gl);
 	render_destroy(gl->render);
+	(void)close_fd(gl->udmabuf);
 	free(gl);
 }
 

@@ -5,16 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "gl.h"
 #include "gpu.h"
 #include "log.h"
+#include "udmabuf.h"
 #include "util.h"
 
 LOG_MODULE("gl");
 
+/* Rows that every GPU can draw into; AMD's are the ones that want so much. */
+#define GPU_STRIDE_ALIGN 256u
+
 struct gl_surface {
 	struct surface surface;
+	struct gpu_picture gpu; /* of a dmabuf; else not used */
 	void *map;
 	size_t size;
 };
@@ -33,6 +39,7 @@ struct gl_read {
 static void release_surface(struct surface *surface) {
 	struct gl_surface *s = container_of(surface, struct gl_surface, surface);
 	(void)munmap(s->map, s->size);
+	(void)close_fd(s->gpu.dmabuf);
 	free(s);
 }
 
@@ -70,38 +77,71 @@ static void drop_slots(struct gl *gl, struct gl_scanout *s) {
 	s->epoch++; /* reads under way are of slots that are gone */
 }
 
+/* Where pixels of a slot lie. */
+struct layout {
+	uint32_t stride;
+	size_t chroma; /* offset; 0: RGB */
+	size_t size;
+};
+
+static struct layout layout_of(const struct gl_scanout *s) {
+	struct layout l = {.stride = s->width * SURFACE_BYTES_PER_PIXEL};
+	if (!s->nv12) {
+		l.size = (size_t)l.stride * s->height;
+		return l;
+	}
+	l.stride = ALIGN_UP(s->width, GPU_STRIDE_ALIGN);
+	l.chroma = (size_t)l.stride * ALIGN_UP(s->height, (uint32_t)MB_SIZE);
+	l.size = ALIGN_UP(l.chroma + l.chroma / 2, (size_t)sysconf(_SC_PAGESIZE));
+	return l;
+}
+
+/* Memory for a slot, mapped to be read, and as a dmabuf where somebody takes that. */
+static struct gl_surface *surface_make(const struct gl *gl, const struct layout *l, int *ret_fd) {
+	struct gl_surface *s = calloc(1, sizeof(*s));
+	CLEANUP_CLOSE int fd = memfd_create("helix-shadow", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (!s || fd < 0 || ftruncate(fd, (off_t)l->size) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
+		free(s);
+		return NULL;
+	}
+	s->map = mmap(NULL, l->size, PROT_READ, MAP_SHARED, fd, 0);
+	if (s->map == MAP_FAILED) {
+		free(s);
+		return NULL;
+	}
+	s->size = l->size;
+	s->gpu = (struct gpu_picture){
+		.dmabuf = l->chroma > 0 && gl->udmabuf >= 0
+			? udmabuf_create(gl->udmabuf, fd, l->size)
+			: -1,
+		.stride = l->stride,
+		.chroma = l->chroma,
+		.size = l->size,
+		.map = s->map,
+	};
+	*ret_fd = take_fd(&fd);
+	return s;
+}
+
 static int slot_make(struct gl *gl, struct gl_scanout *s, struct gl_slot *slot) {
 	uint32_t shadow = 0;
 	while (shadow < RENDER_MAX_SHADOWS && gl->shadow_used[shadow]) {
 		shadow++;
 	}
-	uint32_t stride = s->width * SURFACE_BYTES_PER_PIXEL;
-	size_t size = (size_t)stride * s->height, luma = 0;
-	if (s->nv12) {
-		stride = ALIGN_UP(s->width, (uint32_t)MB_SIZE);
-		luma = (size_t)stride * ALIGN_UP(s->height, (uint32_t)MB_SIZE);
-		size = luma + luma / 2;
-	}
-	struct gl_surface *surface = calloc(1, sizeof(*surface));
-	CLEANUP_CLOSE int fd = memfd_create("helix-shadow", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (!surface || fd < 0 || shadow == RENDER_MAX_SHADOWS || ftruncate(fd, (off_t)size) < 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
-		free(surface);
+	struct layout l = layout_of(s);
+	int fd = -1;
+	struct gl_surface *surface = shadow < RENDER_MAX_SHADOWS ? surface_make(gl, &l, &fd) : NULL;
+	if (!surface) {
 		return -ENOMEM;
 	}
-	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED) {
-		free(surface);
-		return -ENOMEM;
-	}
-	surface->map = map;
-	surface->size = size;
 	surface->surface = (struct surface){
 		.width = s->width,
 		.height = s->height,
-		.stride = stride,
-		.pixels = map,
-		.chroma = s->nv12 ? (const uint8_t *)map + luma : NULL,
+		.stride = l.stride,
+		.pixels = surface->map,
+		.chroma = s->nv12 ? (const uint8_t *)surface->map + l.chroma : NULL,
+		.gpu = surface->gpu.dmabuf >= 0 ? &surface->gpu : NULL,
 		.stable = true,
 		.release = release_surface,
 	};
@@ -110,7 +150,7 @@ static int slot_make(struct gl *gl, struct gl_scanout *s, struct gl_slot *slot) 
 	*slot = (struct gl_slot){
 		.surface = surface,
 		.shadow = shadow,
-		.fd = take_fd(&fd),
+		.fd = fd,
 		.nv12 = s->nv12,
 		.stale = {0, 0, s->width, s->height},
 	};
@@ -122,13 +162,27 @@ static int slot_share(struct gl *gl, struct gl_slot *slot) {
 	if (slot->generation == render_generation(gl->render)) {
 		return 0;
 	}
+	const struct gl_surface *s = slot->surface;
 	struct render_message m = {
 		.type = RENDER_SHADOW_ADD,
-		.u.shadow = {.shadow = slot->shadow, .size = slot->surface->size},
+		.u.shadow = {.shadow = slot->shadow, .size = s->size},
 	};
-	struct render_extra extra = {.fds = {fcntl(slot->fd, F_DUPFD_CLOEXEC, 3)}, .n_fds = 1};
-	if (extra.fds[0] < 0) {
-		return -errno;
+	const int shared[] = {slot->fd, s->gpu.dmabuf};
+	struct render_extra extra = {0};
+	while (extra.n_fds < ARRAY_SIZE(shared) && shared[extra.n_fds] >= 0) {
+		int fd = fcntl(shared[extra.n_fds], F_DUPFD_CLOEXEC, 3);
+		if (fd < 0) {
+			int error = -errno;
+			if (extra.n_fds > 0) {
+				(void)close_fd(extra.fds[0]);
+			}
+			return error;
+		}
+		extra.fds[extra.n_fds++] = fd;
+	}
+	if (s->surface.gpu) {
+		m.u.shadow.stride = s->gpu.stride;
+		m.u.shadow.rows = (uint32_t)(s->gpu.chroma / s->gpu.stride);
 	}
 	int r = render_command(gl->render, &m, &extra, 0);
 	if (r >= 0) {

@@ -33,6 +33,7 @@ enum gl_capture {
 
 struct gl_config {
 	enum gl_capture capture;
+	bool direct;             /* encoders take pictures where a GPU has them */
 	const char *program;     // of the renderer; NULL: beside ours
 	const char *render_node; // NULL: none
 	size_t budget;           /* bytes that textures and buffers of all contexts may take */
@@ -113,6 +114,7 @@ struct gl {
 	struct gl_scanout scanouts[SCANOUTS_MAX];
 	struct list reads; // struct gl_read.link
 	bool shadow_used[RENDER_MAX_SHADOWS];
+	int udmabuf; /* device; -1: there is none, or nobody would take what it makes */
 };
 
 void gl_scanouts_init(struct gl *gl);

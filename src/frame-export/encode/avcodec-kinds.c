@@ -7,10 +7,11 @@
 #include "avcodec.h"
 
 /* The functions of a kind; all but the first are the same. */
-#define KIND_OPS(id, text)                                                                  \
+#define KIND_OPS(id, text, takes_gpu_pictures)                                              \
 	static int create_##id(const struct encoder_config *config, struct encoder **ret);  \
 	const struct encoder_ops encoder_##id = {                                           \
 		.name = text,                                                               \
+		.imports = takes_gpu_pictures,                                              \
 		.create = create_##id,                                                      \
 		.destroy = avcodec_encoder_destroy,                                         \
 		.encode = avcodec_encoder_encode,                                           \
@@ -22,12 +23,12 @@
 		return avcodec_encoder_create(&kind_##id, config, ret);                     \
 	}
 
-KIND_OPS(vaapi, "vaapi")
-KIND_OPS(nvenc, "nvenc")
-KIND_OPS(qsv, "qsv")
-KIND_OPS(v4l2m2m, "v4l2m2m")
-KIND_OPS(videotoolbox, "videotoolbox")
-KIND_OPS(avcodec_x264, "avcodec:libx264")
+KIND_OPS(vaapi, "vaapi", true)
+KIND_OPS(nvenc, "nvenc", false)
+KIND_OPS(qsv, "qsv", false)
+KIND_OPS(v4l2m2m, "v4l2m2m", false)
+KIND_OPS(videotoolbox, "videotoolbox", false)
+KIND_OPS(avcodec_x264, "avcodec:libx264", true)
 
 /* Intel's later chips encode only by their low-power engine, and it must be asked for. */
 static const struct avcodec_kind kind_vaapi = {
@@ -35,7 +36,6 @@ static const struct avcodec_kind kind_vaapi = {
 	.codec = "h264_vaapi",
 	.device = AV_HWDEVICE_TYPE_VAAPI,
 	.va_surfaces = true,
-	.imports = true,
 	.options =
 		{
 			"async_depth=1:coder=cavlc:sei=0:aud=0",
@@ -93,7 +93,6 @@ static const struct avcodec_kind kind_videotoolbox = {
 static const struct avcodec_kind kind_avcodec_x264 = {
 	.ops = &encoder_avcodec_x264,
 	.codec = "libx264",
-	.imports = true,
 	.options = {"preset=ultrafast:tune=zerolatency:profile=baseline:forced-idr=1"},
 	.quality_options = "",
 	.bitrate_options = "",

@@ -362,7 +362,7 @@ static int wrap_picture(struct encoder_avcodec *e, const struct picture *p) {
 
 /* The frame to encode: of memory, or of the device. */
 static int put_picture(struct encoder_avcodec *e, struct picture *p, AVFrame **ret) {
-	if (p->gpu && e->kind->imports && !e->copies) {
+	if (p->gpu && e->base.ops->imports && !e->copies) {
 		int r = avcodec_import(p, p->width, p->height, e->frames, e->surface);
 		if (r >= 0) {
 			*ret = e->surface;

@@ -8,7 +8,7 @@
  * IDR when it is told to, counts as broken. What comes out is as all of our streams are: start codes
  * of four bytes, SPS and PPS before an IDR, no reordering and an SPS that says so.
  *
- * Pictures are uploaded from memory, or, if they are a GPU's and the kind imports them, taken where
+ * Pictures are uploaded from memory, or, if they are a GPU's and its ops say `imports`, taken where
  * they are (avcodec-import.h). A device that refuses that is given copies.
  */
 #ifndef HELIX_FRAME_EXPORT_AVCODEC_H
@@ -29,7 +29,6 @@ struct avcodec_kind {
 	const char
 		*device_option; /* key that takes the render node; NULL: it is the device's name */
 	bool va_surfaces;       /* takes frames of the VA-API device, not of memory */
-	bool imports; /* pictures that are a GPU's: into its surfaces or, of others, by mapping */
 	/*
 	 * Options, "key=value:key=value"; one that a libavcodec does not know is passed over. If
 	 * it does not open with the first, the second is tried.

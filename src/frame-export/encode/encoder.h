@@ -47,6 +47,7 @@ struct encoder;
 
 struct encoder_ops {
 	const char *name; /* for --encoder and logs */
+	bool imports;     /* takes pictures that a GPU has where they are, if the device allows */
 	/*
 	 * 0, or -EINVAL (sizes, options), -ENOMEM, -ENODEV (not to be had on this machine), -EBUSY
 	 * (no session left), -EIO.
