@@ -62,7 +62,8 @@ TEST(replies) {
 	check_ok(render_reply_check(&m, sizeof(m), 0));
 	m.u.done.error = 1;
 	check_int(render_reply_check(&m, sizeof(m), 0), ==, -EBADMSG);
-	m = (struct render_message){.type = RENDER_HELLO, .u.hello = {RENDER_VERSION, 2}};
+	m = (struct render_message){
+		.type = RENDER_HELLO, .u.hello = {.version = RENDER_VERSION, .n_capsets = 2}};
 	check_ok(render_reply_check(&m, sizeof(m), 1));
 	check_int(render_reply_check(&m, sizeof(m), 0), ==, -EBADMSG);
 	m.u.hello.capsets[1].size = RENDER_MAX_PAYLOAD + 1;
