@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "input/backend.h"
+#include "input/early.h"
 #include "input/input.h"
 #include "session-bus.h"
 #include "test.h"
@@ -218,17 +219,62 @@ TEST(all_events) {
 	teardown(&f);
 }
 
+static void run_for(struct fake *f, uint64_t ns) {
+	for (uint64_t end = now_ns() + ns; now_ns() < end;) {
+		check_ok(sd_event_run(f->loop, 10000));
+	}
+}
+
+static void key(struct fake *f, uint16_t code) {
+	event(f, (struct ws_event){.kind = WS_EVENT_KEY, .code = code, .down = true});
+	event(f, (struct ws_event){.kind = WS_EVENT_KEY, .code = code});
+}
+
+/* What is done before the session is there goes into it, in order. */
+TEST(first_key_is_not_lost) {
+	struct fake f = {0};
+	setup(&f, true);
+	key(&f, KEY_A);
+	event(&f, (struct ws_event){.kind = WS_EVENT_ABSOLUTE, .x = 0.1, .y = 0.1});
+	event(&f, (struct ws_event){.kind = WS_EVENT_ABSOLUTE, .x = 0.5, .y = 0.5});
+	event(&f, (struct ws_event){.kind = WS_EVENT_BUTTON, .code = BTN_LEFT, .down = true});
+	run_until_log(&f, beginning);
+	event(&f, (struct ws_event){.kind = WS_EVENT_KEYSYM_TAP, .keysym = 0xE4});
+	run_until_log(&f,
+		"NotifyKeyboardKeycode 42 0\nNotifyKeyboardKeycode 30 1\n"
+		"NotifyKeyboardKeycode 30 0\n"
+		"NotifyPointerMotionAbsolute /sc/stream 500.0 250.0\n"
+		"NotifyPointerButton 272 1\nNotifyKeyboardKeysym 228 1\n"
+		"NotifyKeyboardKeysym 228 0\n");
+	input_leave(&f.client);
+	run_until_log(&f, "NotifyPointerButton 272 0\n");
+	teardown(&f);
+}
+
+/* Who comes, types and goes; the key that is held then goes up. */
+TEST(who_typed_early_leaves) {
+	struct fake f = {0};
+	setup(&f, true);
+	key(&f, KEY_A);
+	event(&f, (struct ws_event){.kind = WS_EVENT_KEY, .code = KEY_B, .down = true});
+	input_leave(&f.client);
+	run_until_log(&f,
+		"NotifyKeyboardKeycode 42 0\nNotifyKeyboardKeycode 30 1\n"
+		"NotifyKeyboardKeycode 30 0\nNotifyKeyboardKeycode 48 1\n"
+		"NotifyKeyboardKeycode 48 0\n");
+	teardown(&f);
+}
+
 /* Mutter comes after the bridge, goes, and comes back. */
 TEST(mutter_comes_and_goes) {
 	struct fake f = {0};
 	setup(&f, false);
-	for (unsigned i = 0; i < 20; i++) {
-		check_ok(sd_event_run(f.loop, 10000));
-	}
-	event(&f, (struct ws_event){.kind = WS_EVENT_KEY, .code = KEY_A, .down = true});
+	key(&f, KEY_A);
+	run_for(&f, EARLY_NS + NSEC_PER_SEC / 5);
 	open_service(&f);
 	run_until_ready(&f);
-	check_str(f.log, beginning); /* what came too early is not typed later */
+	run_for(&f, NSEC_PER_SEC / 5);
+	check_str(f.log, beginning); /* what came much too early is not typed later */
 	close_service(&f);
 	struct input_backend *b = input_backend(f.input);
 	for (unsigned i = 0; b->ops->ready(b); i++) {

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "input/backend.h"
+#include "input/early.h"
 #include "input/input.h"
 #include "test.h"
 #include "util.h"
@@ -380,12 +381,12 @@ TEST_TIMEOUT(compositor_comes_and_goes, 120) {
 	struct desk d;
 	setup(&d, "sway", "us");
 	open_input(&d, "auto");
-	for (unsigned i = 0; i < 20; i++) {
+	key(&d, KEY_W, true); /* much too early */
+	key(&d, KEY_W, false);
+	for (uint64_t end = now_ns() + EARLY_NS; now_ns() < end;) {
 		check_ok(sd_event_run(d.loop, 10000));
 	}
 	check(!is_ready(&d));
-	key(&d, KEY_W, true); /* too early */
-	key(&d, KEY_W, false);
 	start_compositor(&d);
 	wait_ready(&d, true);
 	key(&d, KEY_E, true);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "input/backend.h"
+#include "input/early.h"
 #include "input/input.h"
 #include "input/keysyms.h"
 #include "input/socket.h"
@@ -155,6 +156,99 @@ TEST(moves_are_merged) {
 	input_get_stats(f.input, &stats);
 	check_int(stats.moves_merged, ==, 101);
 	teardown(&f);
+}
+
+/* The back end of the fixture, which is away at times. */
+static struct input_backend_ops at_times;
+static bool is_there;
+
+static bool at_times_ready(struct input_backend *b) {
+	return is_there;
+}
+
+static void come_and_go(struct fixture *f, bool there) {
+	struct input_backend *b = input_backend(f->input);
+	at_times = *b->ops;
+	at_times.ready = at_times_ready;
+	b->ops = &at_times;
+	is_there = there;
+	if (there) {
+		input_backend_became_ready(b);
+		check_ok(sd_event_run(f->loop, 0));
+	}
+}
+
+TEST(what_comes_early_waits) {
+	struct fixture f;
+	struct input_stats stats;
+	setup(&f);
+	key(&f.a, KEY_A, true);
+	check_log(&f, "key 30 down\n");
+	come_and_go(&f, false);
+	key(&f.a, KEY_A, false); /* held before: a thing of the past */
+	key(&f.a, KEY_A, true);
+	for (unsigned i = 0; i < 2 * EARLY_MAX; i++) {
+		move(&f.b, 0, i / (4.0 * EARLY_MAX));
+	}
+	button(&f.b, true);
+	key(&f.a, KEY_A, false);
+	check_log(&f, "key 30 up\n");
+	come_and_go(&f, true);
+	check_log(&f, "key 30 down\nabsolute 0.0000 0.4990\nbutton 272 down\nkey 30 up\n");
+	input_leave(&f.b);
+	check_log(&f, "button 272 up\n");
+	input_get_stats(f.input, &stats);
+	check_int(stats.dropped, ==, 0);
+	teardown(&f);
+}
+
+TEST(too_much_that_waits_is_forgotten) {
+	struct fixture f;
+	struct input_stats stats;
+	setup(&f);
+	come_and_go(&f, false);
+	for (unsigned i = 0; i < EARLY_MAX + 2; i++) {
+		key(&f.a, KEY_A, i % 2 == 0);
+	}
+	come_and_go(&f, true);
+	check_log(&f, "key 30 down\nkey 30 up\n");
+	input_get_stats(f.input, &stats);
+	check_int(stats.dropped, ==, EARLY_MAX);
+
+	teardown(&f);
+}
+
+/* It is done nevertheless, and nothing of it stays down. */
+TEST(who_did_it_early_leaves) {
+	struct fixture f;
+	setup(&f);
+	come_and_go(&f, false);
+	key(&f.a, KEY_B, true);
+	key(&f.b, KEY_C, true);
+	touch(&f.a, WS_TOUCH_DOWN, 3);
+	input_leave(&f.a);
+	key(&f.b, KEY_C, false);
+	check_log(&f, "");
+	come_and_go(&f, true);
+	check_log(&f,
+		"key 48 down\nkey 46 down\ntouch down 0 0.0000 0.0000\nkey 46 up\n"
+		"key 48 up\ntouch cancel 0 0.0000 0.0000\n");
+	teardown(&f);
+}
+
+TEST(too_old) {
+	static struct early e;
+	static struct input_client c;
+	const struct ws_event key = {.kind = WS_EVENT_KEY, .code = KEY_A};
+	check_int(early_add(&e, &c, &key, 1), ==, 0);
+	check_int(early_expire(&e, 1 + EARLY_NS), ==, 0);
+	check_int(early_add(&e, &c, &key, 1 + EARLY_NS), ==, 0);
+	check_int(e.n, ==, 2);
+	check_int(early_add(&e, &c, &key, 2 + EARLY_NS), ==, 2);
+	check_int(e.n, ==, 1);
+	check_int(early_expire(&e, 2 + 2 * EARLY_NS), ==, 0);
+	check_int(early_expire(&e, 3 + 2 * EARLY_NS), ==, 1);
+	check_int(e.n, ==, 0);
 }
 
 TEST(keysyms_by_the_layout) {

@@ -38,7 +38,16 @@ struct input_backend_ops {
 /* First member of each. */
 struct input_backend {
 	const struct input_backend_ops *ops;
+	/* Whoever uses it is told, in its own callbacks, that it is ready now. May be NULL. */
+	void (*handle_ready)(void *data);
+	void *ready_data;
 };
+
+static inline void input_backend_became_ready(struct input_backend *b) {
+	if (b->handle_ready) {
+		b->handle_ready(b->ready_data);
+	}
+}
 
 /* Writes a line per call to `file`, which is borrowed: for tests. */
 int input_log_create(FILE *file, struct input_backend **ret);

@@ -114,6 +114,11 @@ static const struct input_backend_ops either_ops = {
 	.destroy = either_destroy,
 };
 
+static void handle_kind_ready(void *data) {
+	struct either *e = data;
+	input_backend_became_ready(&e->base);
+}
+
 static int create_either(
 	sd_event *loop, const char *socket, const char *token_path, struct input_backend **ret) {
 	struct either *e = calloc(1, sizeof(*e));
@@ -131,6 +136,10 @@ static int create_either(
 	if (r < 0) {
 		either_destroy(&e->base);
 		return r;
+	}
+	for (unsigned i = 0; i < KINDS; i++) {
+		e->kinds[i]->handle_ready = handle_kind_ready;
+		e->kinds[i]->ready_data = e;
 	}
 	e->used = e->kinds[KINDS - 1];
 	*ret = &e->base;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "backend.h"
+#include "early.h"
 #include "input.h"
 #include "keysyms.h"
 #include "util.h"
@@ -15,7 +16,9 @@ struct input {
 	struct input_backend *backend; // may be NULL
 	struct keysyms *keysyms;       // made when first needed; may be NULL
 	bool no_keysyms;
-	sd_event_source *later; /* brings in a move that nothing followed */
+	sd_event_source *later;   /* brings in a move that nothing followed, and what waits */
+	struct early early;       /* what waits until the back end is ready */
+	struct input_client left; /* whose is what those had waiting who left */
 	uint8_t holders[KEY_CNT];
 	bool slots[WS_TOUCH_SLOTS]; /* of the back end, in use */
 	bool has_absolute, has_relative;
@@ -44,45 +47,6 @@ static void flush(struct input *in) {
 	if (in->backend->ops->flush) {
 		in->backend->ops->flush(in->backend);
 	}
-}
-
-static int handle_later(sd_event_source *source, void *data) {
-	struct input *in = data;
-	if (ready(in)) {
-		bring_moves(in);
-		flush(in);
-	}
-	return 0;
-}
-
-int input_create(sd_event *loop, struct input_backend *backend, struct input **ret) {
-	struct input *in = calloc(1, sizeof(*in));
-	int r = in ? sd_event_add_defer(loop, &in->later, handle_later, in) : -ENOMEM;
-	if (r >= 0) {
-		r = sd_event_source_set_enabled(in->later, SD_EVENT_OFF);
-	}
-	if (r < 0) {
-		if (backend) {
-			backend->ops->destroy(backend);
-		}
-		input_destroy(in);
-		return r;
-	}
-	in->backend = backend;
-	*ret = in;
-	return 0;
-}
-
-void input_destroy(struct input *in) {
-	if (!in) {
-		return;
-	}
-	if (in->backend) {
-		in->backend->ops->destroy(in->backend);
-	}
-	keysyms_destroy(in->keysyms);
-	sd_event_source_disable_unref(in->later);
-	free(in);
 }
 
 static bool is_button(uint16_t code) {
@@ -234,24 +198,33 @@ static void take_move(struct input *in, const struct ws_event *e) {
 	(void)sd_event_source_set_enabled(in->later, SD_EVENT_ONESHOT);
 }
 
-static bool is_release(const struct ws_event *e) {
-	return e->kind == WS_EVENT_TOUCH ? e->touch == WS_TOUCH_UP || e->touch == WS_TOUCH_CANCEL
-					 : (e->kind == WS_EVENT_KEY || e->kind == WS_EVENT_BUTTON ||
-						   e->kind == WS_EVENT_KEYSYM) &&
-			!e->down;
+static bool has_keysym(const struct input_client *c, uint32_t keysym) {
+	bool has = false;
+	for (unsigned i = 0; i < INPUT_KEYSYMS_HELD; i++) {
+		has = has || (keysym && c->keysyms[i] == keysym);
+	}
+	return has;
 }
 
-void input_event(struct input_client *c, const struct ws_event *e) {
+/* The end of what is held, and went into the desktop. */
+static bool is_release(const struct input_client *c, const struct ws_event *e) {
+	switch (e->kind) {
+	case WS_EVENT_KEY:
+	case WS_EVENT_BUTTON:
+		return !e->down && e->code < KEY_CNT &&
+			(c->keys[e->code / 64] & UINT64_C(1) << e->code % 64);
+	case WS_EVENT_KEYSYM:
+		return !e->down && has_keysym(c, e->keysym);
+	case WS_EVENT_TOUCH:
+		return (e->touch == WS_TOUCH_UP || e->touch == WS_TOUCH_CANCEL) &&
+			c->touches[e->slot];
+	default:
+		return false;
+	}
+}
+
+static void take(struct input_client *c, const struct ws_event *e) {
 	struct input *in = c->input;
-	if (!in) {
-		return;
-	}
-	in->stats.events++;
-	/* What goes up is noted even then: it is held no more. */
-	if (!ready(in) && (!in->backend || !is_release(e))) {
-		in->stats.dropped++;
-		return;
-	}
 	if (e->kind == WS_EVENT_ABSOLUTE || e->kind == WS_EVENT_RELATIVE) {
 		take_move(in, e);
 		return;
@@ -280,17 +253,8 @@ void input_event(struct input_client *c, const struct ws_event *e) {
 	flush(in);
 }
 
-void input_join(struct input *in, struct input_client *c) {
-	*c = (struct input_client){.input = in};
-}
-
-void input_leave(struct input_client *c) {
-	struct input *in = c->input;
-	if (!in || !in->backend) {
-		c->input = NULL;
-		return;
-	}
-	bring_moves(in);
+static void release_all(struct input_client *c) {
+	bring_moves(c->input);
 	for (unsigned code = 0; code < KEY_CNT; code++) {
 		press(c, (uint16_t)code, false);
 	}
@@ -304,6 +268,104 @@ void input_leave(struct input_client *c) {
 			touch(c, WS_TOUCH_CANCEL, slot, 0, 0);
 		}
 	}
+}
+
+static void play_early(struct input *in) {
+	in->stats.dropped += early_expire(&in->early, now_ns());
+	for (size_t i = 0; i < in->early.n; i++) {
+		take(in->early.events[i].client, &in->early.events[i].event);
+	}
+	if (in->early.n > 0) {
+		release_all(&in->left);
+	}
+	in->early.n = 0;
+}
+
+static int handle_later(sd_event_source *source, void *data) {
+	struct input *in = data;
+	if (ready(in)) {
+		play_early(in);
+		bring_moves(in);
+		flush(in);
+	}
+	return 0;
+}
+
+/* Not at once: this is called from within the back end. */
+static void handle_ready(void *data) {
+	struct input *in = data;
+	(void)sd_event_source_set_enabled(in->later, SD_EVENT_ONESHOT);
+}
+
+int input_create(sd_event *loop, struct input_backend *backend, struct input **ret) {
+	struct input *in = calloc(1, sizeof(*in));
+	int r = in ? sd_event_add_defer(loop, &in->later, handle_later, in) : -ENOMEM;
+	if (r >= 0) {
+		r = sd_event_source_set_enabled(in->later, SD_EVENT_OFF);
+	}
+	if (r < 0) {
+		if (backend) {
+			backend->ops->destroy(backend);
+		}
+		input_destroy(in);
+		return r;
+	}
+	if (backend) {
+		backend->handle_ready = handle_ready;
+		backend->ready_data = in;
+	}
+	in->backend = backend;
+	in->left.input = in;
+	*ret = in;
+	return 0;
+}
+
+void input_destroy(struct input *in) {
+	if (!in) {
+		return;
+	}
+	if (in->backend) {
+		in->backend->ops->destroy(in->backend);
+	}
+	keysyms_destroy(in->keysyms);
+	sd_event_source_disable_unref(in->later);
+	free(in);
+}
+
+void input_event(struct input_client *c, const struct ws_event *e) {
+	struct input *in = c->input;
+	if (!in) {
+		return;
+	}
+	in->stats.events++;
+	if (!in->backend) {
+		in->stats.dropped++;
+	} else if (ready(in)) {
+		play_early(in);
+		take(c, e);
+	} else if (is_release(c, e)) {
+		/* The back end drops it, but it is held no more. */
+		take(c, e);
+	} else {
+		in->stats.dropped += early_add(&in->early, c, e, now_ns());
+	}
+}
+
+void input_join(struct input *in, struct input_client *c) {
+	*c = (struct input_client){.input = in};
+}
+
+void input_leave(struct input_client *c) {
+	struct input *in = c->input;
+	if (!in || !in->backend) {
+		c->input = NULL;
+		return;
+	}
+	if (ready(in)) {
+		play_early(in);
+	}
+	early_hand_over(&in->early, c, &in->left);
+	release_all(c);
 	flush(in);
 	c->input = NULL;
 }

@@ -3,7 +3,8 @@
  * What people do, on its way into the desktop. Several may hold the same key or button: it goes down
  * with the first and up with the last. What somebody still holds when he leaves is released. Moves
  * that nobody could see any more are left out: the newest position goes in before whatever follows
- * it, at the latest in the next turn of the loop; all else keeps its order.
+ * it, at the latest in the next turn of the loop; all else keeps its order. While the back end is not
+ * ready, events wait for it (early.h), also those of one who leaves.
  */
 #ifndef HELIX_BRIDGE_INPUT_H
 #define HELIX_BRIDGE_INPUT_H

@@ -318,6 +318,7 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 		m->step = MUTTER_READY;
 		m->complained = false;
 		log_info("input goes to Mutter%s", m->without_stream ? ", without positions" : "");
+		input_backend_became_ready(&m->base);
 		break;
 	case MUTTER_AWAY:
 		if (m->bus && sd_bus_is_open(m->bus) > 0) {

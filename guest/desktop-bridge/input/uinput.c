@@ -109,6 +109,7 @@ static int handle_retry(sd_event_source *source, uint64_t usec, void *data) {
 	if (r >= 0) {
 		log_info("input goes to the desktop's own devices");
 		u->complained = false;
+		input_backend_became_ready(&u->base);
 		return 0;
 	}
 	if (!u->complained) {

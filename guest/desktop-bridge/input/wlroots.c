@@ -193,6 +193,7 @@ static void begin(struct wlroots *w) {
 		set_timer(w, SETTLE_US);
 	}
 	log_info("input goes to the compositor's virtual pointer and keyboard");
+	input_backend_became_ready(&w->base);
 }
 
 static void ask_sync(struct wlroots *w);
