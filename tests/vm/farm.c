@@ -11,17 +11,25 @@
 #define BOOT_SECONDS 180u
 /* The VM's port of desktop N's bridge is this plus N: data/helix-desktop. */
 #define BRIDGE_PORT 9876u
+/* How far colours may be off, being coded. */
+#define SLACK 12u
 /* How often one that shows nothing of what is expected is looked for at another output. */
 #define FOLLOW_NS (10 * NSEC_PER_SEC)
 
 const uint8_t farm_red[3] = {200, 30, 30};
 const uint8_t farm_green[3] = {30, 180, 60};
 const uint8_t farm_blue[3] = {40, 60, 220};
+const uint8_t farm_yellow[3] = {230, 200, 30};
 
 static const char session_script[] =
 	"#!/bin/bash\n"
 	"paint() { printf '\\e[0m\\e[48;2;%sm\\e[2J\\e[3;3H\\e[1m%s' \"$1\" \"$HOSTNAME\"; }\n"
-	"printf '\\e[?25l'\n"
+	"mouse() {\n"
+	"	local all='' one\n"
+	"	while IFS= read -rsn1 -t 1 one && all=$all$one && [[ $one != [Mm] ]]; do :; done\n"
+	"	[[ $all != *'<0;'*M ]] || paint '230;200;30'\n"
+	"}\n"
+	"printf '\\e[?25l\\e[?1000h\\e[?1006h'\n"
 	"paint '200;30;30'\n"
 	"(n=0; while sleep 0.3; do n=$((n+1)); printf '\\e[5;3H%6d' $n; done) &\n"
 	"while IFS= read -rsn1 key; do\n"
@@ -29,6 +37,7 @@ static const char session_script[] =
 	"	r) paint '200;30;30' ;;\n"
 	"	g) paint '30;180;60' ;;\n"
 	"	b) paint '40;60;220' ;;\n"
+	"	$'\\e') mouse ;;\n"
 	"	esac\n"
 	"done\n";
 
@@ -154,19 +163,24 @@ void desktop_end(struct desktop *d) {
 	viewer_finish(&d->viewer);
 }
 
+static bool has_colour(
+	const struct decoded *p, uint32_t x, uint32_t y, const uint8_t colour[3], unsigned slack) {
+	uint8_t rgb[3];
+	bool same = true;
+	decode_pixel(p, x, y, rgb);
+	for (unsigned i = 0; i < 3; i++) {
+		same = same && abs(rgb[i] - colour[i]) <= (int)slack;
+	}
+	return same;
+}
+
 double desktop_share(const struct desktop *d, const uint8_t colour[3], uint32_t from, uint32_t to,
 	unsigned slack) {
 	const struct decoded *p = &d->viewer.picture;
 	unsigned matches = 0, all = 0;
 	for (uint32_t y = from; y < MIN(to, p->height); y += 4) {
 		for (uint32_t x = 0; x < p->width; x += 4) {
-			uint8_t rgb[3];
-			decode_pixel(p, x, y, rgb);
-			bool same = true;
-			for (unsigned i = 0; i < 3; i++) {
-				same = same && abs(rgb[i] - colour[i]) <= (int)slack;
-			}
-			matches += same;
+			matches += has_colour(p, x, y, colour, slack);
 			all++;
 		}
 	}
@@ -204,7 +218,7 @@ void desktop_expect(struct desktop *d, const uint8_t colour[3], double percent, 
 			follow_lease(d);
 			followed = now_ns();
 		}
-		share = d->viewer.frames ? desktop_share(d, colour, 0, UINT32_MAX, 12) : 0;
+		share = d->viewer.frames ? desktop_share(d, colour, 0, UINT32_MAX, SLACK) : 0;
 	} while (share < percent && now_ns() < deadline);
 	desktop_save(d, what);
 	/* In it stands the desktop's name, in white. */
@@ -266,21 +280,57 @@ static int connect_input(struct desktop *d) {
 	return fd;
 }
 
-/* A key as evdev's code: type 1, kind 0, down, modifiers, code; masked with zeroes. */
+/* Masked with zeroes. */
+static void send_event(int fd, const uint8_t *event, uint8_t size) {
+	uint8_t frame[32] = {0x82, 0x80 | size};
+	memcpy(frame + 6, event, size);
+	check_int(send(fd, frame, 6u + size, MSG_NOSIGNAL), ==, 6 + size);
+}
+
+/* A key as evdev's code: type 1, kind 0, down, modifiers, code. */
 static void send_key(int fd, uint16_t code, bool down) {
-	const uint8_t frame[] = {
-		0x82, 0x80 | 6, 0, 0, 0, 0, 0x01, 0, down, 0, (uint8_t)(code >> 8), (uint8_t)code};
-	check_int(send(fd, frame, sizeof(frame), MSG_NOSIGNAL), ==, sizeof(frame));
+	const uint8_t event[] = {0x01, 0, down, 0, (uint8_t)(code >> 8), (uint8_t)code};
+	send_event(fd, event, sizeof(event));
+}
+
+/* Until the bridge has read all: closing with what it sent unread would lose it. */
+static void close_input(int fd) {
+	uint8_t byte;
+	check(shutdown(fd, SHUT_WR) == 0);
+	while (recv(fd, &byte, 1, 0) > 0) {
+	}
+	(void)close_fd(fd);
 }
 
 void desktop_key(struct desktop *d, uint16_t code) {
 	int fd = connect_input(d);
 	send_key(fd, code, true);
 	send_key(fd, code, false);
-	/* Until the bridge has read them: closing with what it sent unread would lose them. */
-	check(shutdown(fd, SHUT_WR) == 0);
-	uint8_t byte;
-	while (recv(fd, &byte, 1, 0) > 0) {
+	close_input(fd);
+}
+
+void desktop_click(struct desktop *d, const uint8_t colour[3]) {
+	const struct decoded *p = &d->viewer.picture;
+	uint64_t n = 0, sum_x = 0, sum_y = 0;
+	for (uint32_t y = 0; y < p->height; y += 4) {
+		for (uint32_t x = 0; x < p->width; x += 4) {
+			if (has_colour(p, x, y, colour, SLACK)) {
+				n++;
+				sum_x += x;
+				sum_y += y;
+			}
+		}
 	}
-	(void)close_fd(fd);
+	check(n > 0);
+	uint16_t x = (uint16_t)(sum_x / n), y = (uint16_t)(sum_y / n);
+	/* Type 3, kind 1, x, y, width, height; type 2, kind 2, down, the left one. */
+	const uint8_t move[] = {0x03, 1, (uint8_t)(x >> 8), (uint8_t)x, (uint8_t)(y >> 8),
+		(uint8_t)y, (uint8_t)(p->width >> 8), (uint8_t)p->width, (uint8_t)(p->height >> 8),
+		(uint8_t)p->height};
+	const uint8_t down[] = {0x02, 2, true, 1}, up[] = {0x02, 2, false, 1};
+	int fd = connect_input(d);
+	send_event(fd, move, sizeof(move));
+	send_event(fd, down, sizeof(down));
+	send_event(fd, up, sizeof(up));
+	close_input(fd);
 }

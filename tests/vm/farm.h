@@ -33,7 +33,7 @@ struct desktop {
 };
 
 /* Colours that the session program of each desktop fills its terminal with. */
-extern const uint8_t farm_red[3], farm_green[3], farm_blue[3];
+extern const uint8_t farm_red[3], farm_green[3], farm_blue[3], farm_yellow[3];
 
 /* Skips the test without an image, or without one that has GNOME. */
 void farm_start(struct farm *f, bool with_gnome);
@@ -42,8 +42,8 @@ void farm_stop(struct farm *f);
 unsigned farm_count_free(struct farm *f);
 
 /*
- * Starts one; it may still be on its way then. Its terminal is red, green after the key g and blue
- * after b, and counts upwards; so there is always something to see.
+ * Starts one; it may still be on its way then. Its terminal is red, green after the key g, blue after
+ * b and yellow after a click, and counts upwards; so there is always something to see.
  */
 void desktop_start(struct desktop *d, struct farm *f, unsigned number, const char *compositor,
 	const char *size);
@@ -65,5 +65,7 @@ void desktop_save(const struct desktop *d, const char *what);
 const char *desktop_run(struct desktop *d, unsigned seconds, const char *command);
 /* Presses and releases a key (evdev's code), through the bridge's /ws/input. */
 void desktop_key(struct desktop *d, uint16_t code);
+/* Moves to the middle of what has the colour and clicks, all at once; in the same way. */
+void desktop_click(struct desktop *d, const uint8_t colour[3]);
 
 #endif

@@ -138,6 +138,9 @@ TEST_TIMEOUT(weston_in_a_container, 900) {
 	farm_start(&f, false);
 	desktop_start(&d, &f, 1, "weston", "1280x720");
 	see_and_type(&d);
+	/* The first thing that its pointer does. */
+	desktop_click(&d, farm_green);
+	desktop_expect(&d, farm_yellow, 10, 180, "click");
 	check_size(&d, 1280, 720);
 	/* It would take that only at its next start. */
 	check_int(ask_bridge_for_size(&d, 1024, 768), ==, 501);

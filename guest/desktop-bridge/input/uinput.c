@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Into the desktop's own devices, through the input manager (docs/protocol/input.md). */
+/*
+ * Into the desktop's own devices, through the input manager (docs/protocol/input.md).
+ *
+ * Weston says that its seat has a pointer when something first moves it, and programs ask for that
+ * pointer only then; a click that comes with the first move finds nobody who listens. So the pointer
+ * is moved by one and back as soon as there is a way to it, and what people do waits until programs
+ * had time to ask.
+ */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +22,8 @@ LOG_MODULE("input");
 /* The manager is a process of this machine: it answers at once, or not at all. */
 #define OPEN_TIMEOUT_MS 500
 #define RETRY_US        (2 * UINT64_C(1000000))
+/* Nothing shows that programs have their pointer; wlroots.c waits as long for its own. */
+#define SETTLE_US (1 * UINT64_C(1000000))
 /* A notch is 15 here and 120 there. */
 #define SCROLL_UNITS (120.0 / 15.0)
 
@@ -22,9 +31,10 @@ struct uinput {
 	struct input_backend base;
 	sd_event *loop;
 	const char *socket, *token_path;
-	sd_event_source *retry, *io;
+	sd_event_source *timer; /* to try again; then until programs have settled */
+	sd_event_source *io;
 	struct input_link link;
-	bool open, complained, dropping;
+	bool open, settled, complained, dropping;
 	double scroll_x, scroll_y, move_x, move_y; /* less than one unit so far */
 };
 
@@ -36,20 +46,20 @@ static void close_link(struct uinput *u) {
 	u->io = sd_event_source_disable_unref(u->io);
 	if (u->open) {
 		input_link_close(&u->link);
-		u->open = false;
+		u->open = u->settled = false;
 	}
 }
 
-static void retry_later(struct uinput *u) {
-	(void)sd_event_source_set_time_relative(u->retry, RETRY_US);
-	(void)sd_event_source_set_enabled(u->retry, SD_EVENT_ONESHOT);
+static void set_timer(struct uinput *u, uint64_t in_us) {
+	(void)sd_event_source_set_time_relative(u->timer, in_us);
+	(void)sd_event_source_set_enabled(u->timer, SD_EVENT_ONESHOT);
 }
 
 static void lose_link(struct uinput *u, int error) {
 	log_warn_errno(error, "the desktop's input devices are gone; trying again");
 	close_link(u);
 	u->complained = true;
-	retry_later(u);
+	set_timer(u, RETRY_US);
 }
 
 static void flush_link(struct uinput *u) {
@@ -102,27 +112,45 @@ static int open_link(struct uinput *u, char error[INPUT_ERROR_SIZE]) {
 	return sd_event_add_io(u->loop, &u->io, u->link.fd, EPOLLIN, handle_io, u);
 }
 
-static int handle_retry(sd_event_source *source, uint64_t usec, void *data) {
-	struct uinput *u = data;
+/* One packet for each: the manager would make one report of them, which moves nothing. */
+static void prime(struct uinput *u) {
+	for (int32_t step = 1; step >= -1 && u->open; step -= 2) {
+		(void)input_link_move_relative(&u->link, step, 0);
+		flush_link(u);
+	}
+}
+
+static void begin(struct uinput *u) {
 	char error[INPUT_ERROR_SIZE];
 	int r = open_link(u, error);
 	if (r >= 0) {
-		log_info("input goes to the desktop's own devices");
-		u->complained = false;
-		input_backend_became_ready(&u->base);
-		return 0;
+		set_timer(u, SETTLE_US);
+		prime(u);
+		return;
 	}
 	if (!u->complained) {
 		log_warn_errno(r, "no input devices yet%s%s", error[0] ? ": " : "", error);
 		u->complained = true;
 	}
 	close_link(u);
-	retry_later(u);
+	set_timer(u, RETRY_US);
+}
+
+static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
+	struct uinput *u = data;
+	if (!u->open) {
+		begin(u);
+		return 0;
+	}
+	log_info("input goes to the desktop's own devices");
+	u->settled = true;
+	u->complained = false;
+	input_backend_became_ready(&u->base);
 	return 0;
 }
 
 static bool uinput_ready(struct input_backend *b) {
-	return uinput_of(b)->open;
+	return uinput_of(b)->settled;
 }
 
 /* Room for one more thing is made by sending what waits; if that does not help, it is lost. */
@@ -208,7 +236,7 @@ static void uinput_flush(struct input_backend *b) {
 static void uinput_destroy(struct input_backend *b) {
 	struct uinput *u = uinput_of(b);
 	close_link(u);
-	sd_event_source_disable_unref(u->retry);
+	sd_event_source_disable_unref(u->timer);
 	sd_event_unref(u->loop);
 	free(u);
 }
@@ -237,7 +265,7 @@ int input_uinput_create(
 	u->socket = socket;
 	u->token_path = token_path;
 	u->link.fd = -1;
-	int r = sd_event_add_time(loop, &u->retry, CLOCK_MONOTONIC, 0, 0, handle_retry, u);
+	int r = sd_event_add_time(loop, &u->timer, CLOCK_MONOTONIC, 0, 0, handle_timer, u);
 	if (r < 0) {
 		uinput_destroy(&u->base);
 		return r;
