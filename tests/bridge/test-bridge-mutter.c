@@ -4,76 +4,38 @@
  * bus of the test's own. It writes down what it is called with.
  */
 #include <linux/input-event-codes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <systemd/sd-bus.h>
-#include <unistd.h>
 
+#include "fake-mutter.h"
 #include "input/backend.h"
 #include "input/early.h"
 #include "input/input.h"
-#include "session-bus.h"
 #include "test.h"
 #include "util.h"
 
 struct fake {
-	pid_t daemon;
-	sd_event *loop;
-	sd_bus *bus;
+	struct fake_mutter mutter;
 	bool no_pipewire;
-	unsigned sessions;
 	char log[8192];
 	struct input *input;
 	struct input_client client;
 };
 
-static void note(struct fake *f, const char *text) {
+static void note(struct fake_mutter *m, const char *text) {
+	struct fake *f = (struct fake *)m;
 	size_t n = strlen(f->log);
 	(void)snprintf(f->log + n, sizeof(f->log) - n, "%s\n", text);
 }
 
-static int create_rd(sd_bus_message *m, void *data, sd_bus_error *error) {
-	struct fake *f = data;
-	f->sessions++;
-	note(f, "RemoteDesktop.CreateSession");
-	return sd_bus_reply_method_return(m, "o", "/rd/session");
-}
-
-static int create_sc(sd_bus_message *m, void *data, sd_bus_error *error) {
-	const char *key, *id;
-	check_ok(sd_bus_message_enter_container(m, 'a', "{sv}"));
-	check_ok(sd_bus_message_enter_container(m, 'e', "sv"));
-	check_ok(sd_bus_message_read(m, "sv", &key, "s", &id));
-	check_str(key, "remote-desktop-session-id");
-	check_str(id, "id-1");
-	note(data, "ScreenCast.CreateSession");
-	return sd_bus_reply_method_return(m, "o", "/sc/session");
-}
-
-static int record_monitor(sd_bus_message *m, void *data, sd_bus_error *error) {
-	const char *connector;
-	check_ok(sd_bus_message_read(m, "s", &connector));
-	check_str(connector, "");
-	note(data, "RecordMonitor");
-	return sd_bus_reply_method_return(m, "o", "/sc/stream");
-}
-
 static int start(sd_bus_message *m, void *data, sd_bus_error *error) {
 	struct fake *f = data;
-	if (f->no_pipewire && strstr(f->log, "RecordMonitor") && f->sessions == 1) {
+	if (f->no_pipewire && strstr(f->log, "RecordMonitor") && f->mutter.sessions == 1) {
 		return sd_bus_error_set(error, "org.freedesktop.DBus.Error.Failed",
 			"Couldn't connect pipewire context");
 	}
-	note(f, "Start");
+	note(&f->mutter, "Start");
 	return sd_bus_reply_method_return(m, "");
-}
-
-static int get_id(sd_bus *bus, const char *path, const char *interface, const char *property,
-	sd_bus_message *reply, void *data, sd_bus_error *error) {
-	return sd_bus_message_append(reply, "s", "id-1");
 }
 
 /* Any Notify…: its name and arguments. */
@@ -100,55 +62,24 @@ static int notified(sd_bus_message *m, void *data, sd_bus_error *error) {
 	return sd_bus_reply_method_return(m, "");
 }
 
-static const sd_bus_vtable rd[] = {SD_BUS_VTABLE_START(0),
-	SD_BUS_METHOD("CreateSession", "", "o", create_rd, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_VTABLE_END};
-static const sd_bus_vtable sc[] = {SD_BUS_VTABLE_START(0),
-	SD_BUS_METHOD("CreateSession", "a{sv}", "o", create_sc, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_VTABLE_END};
-static const sd_bus_vtable sc_session[] = {SD_BUS_VTABLE_START(0),
-	SD_BUS_METHOD("RecordMonitor", "sa{sv}", "o", record_monitor, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_VTABLE_END};
-#define NOTIFY(name, types) SD_BUS_METHOD(name, types, "", notified, SD_BUS_VTABLE_UNPRIVILEGED)
-static const sd_bus_vtable rd_session[] = {SD_BUS_VTABLE_START(0),
-	SD_BUS_PROPERTY("SessionId", "s", get_id, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_METHOD("Start", "", "", start, SD_BUS_VTABLE_UNPRIVILEGED),
+#define NOTIFY(name, types) FAKE_METHOD(name, types, "", notified)
+static const sd_bus_vtable session[] = {FAKE_MUTTER_SESSION, FAKE_METHOD("Start", "", "", start),
 	NOTIFY("NotifyKeyboardKeycode", "ub"), NOTIFY("NotifyKeyboardKeysym", "ub"),
 	NOTIFY("NotifyPointerButton", "ib"), NOTIFY("NotifyPointerAxis", "ddu"),
 	NOTIFY("NotifyPointerMotionAbsolute", "sdd"), NOTIFY("NotifyPointerMotionRelative", "dd"),
 	NOTIFY("NotifyTouchDown", "sudd"), NOTIFY("NotifyTouchMotion", "sudd"),
-	NOTIFY("NotifyTouchUp", "u"), SD_BUS_SIGNAL("Closed", "", 0), SD_BUS_VTABLE_END};
-
-static void open_service(struct fake *f) {
-	check_ok(sd_bus_open_user(&f->bus));
-	check_ok(sd_bus_attach_event(f->bus, f->loop, 0));
-	check_ok(sd_bus_add_object_vtable(f->bus, NULL, "/org/gnome/Mutter/RemoteDesktop",
-		"org.gnome.Mutter.RemoteDesktop", rd, f));
-	check_ok(sd_bus_add_object_vtable(f->bus, NULL, "/org/gnome/Mutter/ScreenCast",
-		"org.gnome.Mutter.ScreenCast", sc, f));
-	check_ok(sd_bus_add_object_vtable(
-		f->bus, NULL, "/sc/session", "org.gnome.Mutter.ScreenCast.Session", sc_session, f));
-	check_ok(sd_bus_add_object_vtable(f->bus, NULL, "/rd/session",
-		"org.gnome.Mutter.RemoteDesktop.Session", rd_session, f));
-	check_ok(sd_bus_request_name(f->bus, "org.gnome.Mutter.ScreenCast", 0));
-	check_ok(sd_bus_request_name(f->bus, "org.gnome.Mutter.RemoteDesktop", 0));
-}
-
-static void close_service(struct fake *f) {
-	(void)sd_bus_flush(f->bus);
-	(void)sd_bus_detach_event(f->bus);
-	f->bus = sd_bus_close_unref(f->bus);
-}
+	NOTIFY("NotifyTouchUp", "u"), SD_BUS_VTABLE_END};
 
 static void setup(struct fake *f, bool with_service) {
 	struct input_backend *backend;
-	f->daemon = session_bus_start();
-	check_ok(sd_event_new(&f->loop));
+	f->mutter.vtable = session;
+	f->mutter.note = note;
+	fake_mutter_init(&f->mutter);
 	if (with_service) {
-		open_service(f);
+		fake_mutter_come(&f->mutter);
 	}
-	check_ok(input_mutter_create(f->loop, &backend));
-	check_ok(input_create(f->loop, backend, &f->input));
+	check_ok(input_mutter_create(f->mutter.loop, &backend));
+	check_ok(input_create(f->mutter.loop, backend, &f->input));
 	input_join(f->input, &f->client);
 	input_set_size(f->input, 1000, 500);
 }
@@ -156,19 +87,14 @@ static void setup(struct fake *f, bool with_service) {
 static void teardown(struct fake *f) {
 	input_leave(&f->client);
 	input_destroy(f->input);
-	if (f->bus) {
-		close_service(f);
-	}
-	sd_event_unref(f->loop);
-	(void)kill(f->daemon, SIGTERM);
-	(void)waitpid(f->daemon, NULL, 0);
+	fake_mutter_finish(&f->mutter);
 }
 
 static void run_until_ready(struct fake *f) {
 	struct input_backend *b = input_backend(f->input);
 	for (unsigned i = 0; !b->ops->ready(b); i++) {
 		check_int(i, <, 2000);
-		check_ok(sd_event_run(f->loop, 10000));
+		check_ok(sd_event_run(f->mutter.loop, 10000));
 	}
 }
 
@@ -181,7 +107,7 @@ static void run_until_log(struct fake *f, const char *end) {
 		if (i > 1000) {
 			fail("Mutter saw '%s'", f->log);
 		}
-		check_ok(sd_event_run(f->loop, 10000));
+		check_ok(sd_event_run(f->mutter.loop, 10000));
 	}
 }
 
@@ -221,7 +147,7 @@ TEST(all_events) {
 
 static void run_for(struct fake *f, uint64_t ns) {
 	for (uint64_t end = now_ns() + ns; now_ns() < end;) {
-		check_ok(sd_event_run(f->loop, 10000));
+		check_ok(sd_event_run(f->mutter.loop, 10000));
 	}
 }
 
@@ -271,18 +197,18 @@ TEST(mutter_comes_and_goes) {
 	setup(&f, false);
 	key(&f, KEY_A);
 	run_for(&f, EARLY_NS + NSEC_PER_SEC / 5);
-	open_service(&f);
+	fake_mutter_come(&f.mutter);
 	run_until_ready(&f);
 	run_for(&f, NSEC_PER_SEC / 5);
 	check_str(f.log, beginning); /* what came much too early is not typed later */
-	close_service(&f);
+	fake_mutter_go(&f.mutter);
 	struct input_backend *b = input_backend(f.input);
 	for (unsigned i = 0; b->ops->ready(b); i++) {
 		check_int(i, <, 500);
-		check_ok(sd_event_run(f.loop, 10000));
+		check_ok(sd_event_run(f.mutter.loop, 10000));
 	}
 	f.log[0] = '\0';
-	open_service(&f);
+	fake_mutter_come(&f.mutter);
 	run_until_ready(&f);
 	check_str(f.log, beginning);
 	teardown(&f);
@@ -294,7 +220,7 @@ TEST(session_is_closed) {
 	run_until_ready(&f);
 	f.log[0] = '\0';
 	check_ok(sd_bus_emit_signal(
-		f.bus, "/rd/session", "org.gnome.Mutter.RemoteDesktop.Session", "Closed", ""));
+		f.mutter.bus, FAKE_SESSION, FAKE_SESSION_INTERFACE, "Closed", ""));
 	run_until_log(&f, beginning);
 	run_until_ready(&f);
 	teardown(&f);
@@ -314,15 +240,15 @@ TEST(without_pipewire) {
 }
 
 TEST(no_bus_at_all) {
-	struct fake f = {0};
+	sd_event *loop;
 	struct input_backend *backend;
 	check_int(setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent", 1), ==, 0);
-	check_ok(sd_event_new(&f.loop));
-	check_ok(input_mutter_create(f.loop, &backend));
+	check_ok(sd_event_new(&loop));
+	check_ok(input_mutter_create(loop, &backend));
 	for (unsigned i = 0; i < 10; i++) {
-		check_ok(sd_event_run(f.loop, 10000));
+		check_ok(sd_event_run(loop, 10000));
 	}
 	check(!backend->ops->ready(backend));
 	backend->ops->destroy(backend);
-	sd_event_unref(f.loop);
+	sd_event_unref(loop);
 }
