@@ -3,16 +3,12 @@
  * Input into real compositors of wlroots, without a screen: what a program in them gets, as wev prints
  * it.
  */
-#include <fcntl.h>
-#include <grp.h>
 #include <linux/input-event-codes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,30 +18,23 @@
 #include "input/input.h"
 #include "test.h"
 #include "util.h"
+#include "wlroots-desk.h"
 
-#define NOBODY     65534u /* sway and cage refuse to run as root */
 #define TIMEOUT_NS (20 * NSEC_PER_SEC)
 /* Of a headless output. */
 #define WIDTH  1280
 #define HEIGHT 720
 
-struct desk {
-	char dir[64], log_path[96], config_path[96];
-	const char *compositor, *socket;
-	pid_t pid, wev;
-	sd_event *loop;
+struct bench {
+	struct desk desk;
+	char log_path[96];
+	pid_t wev;
 	struct input *input;
 	struct input_client client;
 	size_t seen; /* of the log, so far */
 };
 
-static bool in_path(const char *program) {
-	char command[96];
-	(void)snprintf(command, sizeof(command), "command -v %s >/dev/null", program);
-	return system(command) == 0;
-}
-
-static char *read_log(const struct desk *d) {
+static char *read_log(const struct bench *d) {
 	char *text = NULL;
 	size_t size = 0;
 	FILE *f = fopen(d->log_path, "re");
@@ -60,34 +49,8 @@ static char *read_log(const struct desk *d) {
 	return text;
 }
 
-static _Noreturn void run(const struct desk *d, const char *const *args, const char *out) {
-	if (geteuid() == 0 &&
-		(setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0)) {
-		_exit(126);
-	}
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* after that, which makes it forgotten */
-	(void)setenv("WLR_BACKENDS", "headless", 1);
-	(void)setenv("WLR_RENDERER", "pixman", 1);
-	(void)setenv("WLR_LIBINPUT_NO_DEVICES", "1", 1);
-	(void)setenv("HOME", d->dir, 1);
-	int fd = open(out, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0 && dup2(fd, STDERR_FILENO) >= 0) {
-		(void)execvp(args[0], (char *const *)(uintptr_t)args);
-	}
-	_exit(127);
-}
-
-static pid_t start(const struct desk *d, const char *const *args, const char *out) {
-	pid_t pid = fork();
-	check(pid >= 0);
-	if (pid == 0) {
-		run(d, args, out);
-	}
-	return pid;
-}
-
 /* Turns the loop until the log has this behind what was seen so far. */
-static void expect(struct desk *d, const char *what) {
+static void expect(struct bench *d, const char *what) {
 	uint64_t deadline = now_ns() + TIMEOUT_NS;
 	for (;;) {
 		char *log = read_log(d), *at = strstr(log + MIN(d->seen, strlen(log)), what);
@@ -100,123 +63,91 @@ static void expect(struct desk *d, const char *what) {
 			fail("no '%s' but:\n%s", what, log + MIN(d->seen, strlen(log)));
 		}
 		free(log);
-		check_ok(sd_event_run(d->loop, 10000));
+		check_ok(sd_event_run(d->desk.loop, 10000));
 	}
 }
 
-static void start_compositor(struct desk *d) {
-	const char *sway[] = {"sway", "-c", d->config_path, NULL};
-	const char *cage[] = {"cage", "--", "sleep", "1000", NULL};
+static void start_compositor(struct bench *d) {
 	const char *wev[] = {"stdbuf", "-oL", "wev", NULL};
-	char path[128], err[128];
-	struct stat st;
-	(void)snprintf(path, sizeof(path), "%s/%s", d->dir, d->socket);
-	(void)snprintf(err, sizeof(err), "%s/err", d->dir);
-	d->pid = start(d, strcmp(d->compositor, "sway") == 0 ? sway : cage, err);
-	for (uint64_t end = now_ns() + TIMEOUT_NS; stat(path, &st) < 0;) {
-		check(waitpid(d->pid, NULL, WNOHANG) == 0 && now_ns() < end);
-		check_ok(sd_event_run(d->loop, 10000));
-	}
-	d->wev = start(d, wev, d->log_path);
+	desk_start(&d->desk);
+	d->wev = desk_run(&d->desk, wev, "/dev/null", d->log_path);
 	/* It waits for keys. */
 	expect(d, "xdg_toplevel] configure: width: 1280; height: 720");
 }
 
 /* Without its compositor wev would turn round and round. */
-static void stop_compositor(struct desk *d, int signal) {
-	char path[128];
+static void stop_compositor(struct bench *d, int signal) {
 	check_int(kill(d->wev, SIGKILL), ==, 0);
 	check_int(waitpid(d->wev, NULL, 0), ==, d->wev);
-	check_int(kill(d->pid, signal), ==, 0);
-	check_int(waitpid(d->pid, NULL, 0), ==, d->pid);
+	desk_stop(&d->desk, signal);
 	char *log = read_log(d);
 	d->seen = strlen(log);
 	free(log);
-	(void)snprintf(path, sizeof(path), "%s/%s", d->dir, d->socket);
-	(void)unlink(path);
-	(void)snprintf(path, sizeof(path), "%s/%s.lock", d->dir, d->socket);
-	(void)unlink(path);
 }
 
-static void setup(struct desk *d, const char *compositor, const char *layout) {
-	*d = (struct desk){
-		.compositor = compositor,
-		.socket = strcmp(compositor, "sway") == 0 ? "wayland-1" : "wayland-0",
-	};
-	if (!in_path(compositor) || !in_path("wev")) {
-		skip("sway, cage or wev is not installed: scripts/setup.sh test");
+static void setup(struct bench *d, const char *compositor, const char *layout) {
+	*d = (struct bench){0};
+	if (!desk_has("wev")) {
+		skip("wev is not installed: scripts/setup.sh test");
 	}
-	(void)snprintf(d->dir, sizeof(d->dir), "/tmp/helix-test-XXXXXX");
-	check(mkdtemp(d->dir));
-	(void)snprintf(d->log_path, sizeof(d->log_path), "%s/log", d->dir);
-	(void)snprintf(d->config_path, sizeof(d->config_path), "%s/config", d->dir);
-	FILE *f = fopen(d->config_path, "we");
-	check(f && fputs("default_border none\n", f) >= 0 && fclose(f) == 0);
-	if (geteuid() == 0) {
-		check_int(chown(d->dir, NOBODY, NOBODY), ==, 0);
-	}
-	check_int(setenv("XDG_RUNTIME_DIR", d->dir, 1), ==, 0);
-	check_int(setenv("WAYLAND_DISPLAY", d->socket, 1), ==, 0);
-	check_int(setenv("XKB_DEFAULT_LAYOUT", layout, 1), ==, 0);
-	check_int(setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent", 1), ==, 0);
-	check_ok(sd_event_new(&d->loop));
+	desk_init(&d->desk, compositor, layout);
+	(void)snprintf(d->log_path, sizeof(d->log_path), "%s/log", d->desk.dir);
 }
 
-static void open_input(struct desk *d, const char *kind) {
+static void open_input(struct bench *d, const char *kind) {
 	struct input_backend *backend;
 	check_ok(input_backend_create(
-		d->loop, kind, "/nonexistent/input.sock", "/nonexistent/token", &backend));
-	check_ok(input_create(d->loop, backend, &d->input));
+		d->desk.loop, kind, "/nonexistent/input.sock", "/nonexistent/token", &backend));
+	check_ok(input_create(d->desk.loop, backend, &d->input));
 	input_join(d->input, &d->client);
 }
 
-static bool is_ready(const struct desk *d) {
+static bool is_ready(const struct bench *d) {
 	struct input_backend *b = input_backend(d->input);
 	return b->ops->ready(b);
 }
 
-static void wait_ready(struct desk *d, bool ready) {
+static void wait_ready(struct bench *d, bool ready) {
 	for (uint64_t end = now_ns() + TIMEOUT_NS; is_ready(d) != ready;) {
 		check(now_ns() < end);
-		check_ok(sd_event_run(d->loop, 10000));
+		check_ok(sd_event_run(d->desk.loop, 10000));
 	}
 }
 
-static void teardown(struct desk *d) {
-	char command[128];
+static void teardown(struct bench *d) {
 	input_leave(&d->client);
 	input_destroy(d->input);
-	stop_compositor(d, SIGTERM);
-	sd_event_unref(d->loop);
-	(void)snprintf(command, sizeof(command), "rm -rf %s", d->dir);
-	check_int(system(command), ==, 0);
+	if (d->desk.pid > 0) {
+		stop_compositor(d, SIGTERM);
+	}
+	desk_finish(&d->desk);
 }
 
-static void event(struct desk *d, struct ws_event e) {
+static void event(struct bench *d, struct ws_event e) {
 	input_event(&d->client, &e);
 }
 
-static void key(struct desk *d, uint16_t code, bool down) {
+static void key(struct bench *d, uint16_t code, bool down) {
 	event(d, (struct ws_event){.kind = WS_EVENT_KEY, .code = code, .down = down});
 }
 
-static void button(struct desk *d, uint16_t code, bool down) {
+static void button(struct bench *d, uint16_t code, bool down) {
 	event(d, (struct ws_event){.kind = WS_EVENT_BUTTON, .code = code, .down = down});
 }
 
-static void move(struct desk *d, double x, double y) {
+static void move(struct bench *d, double x, double y) {
 	event(d, (struct ws_event){.kind = WS_EVENT_ABSOLUTE, .x = x, .y = y});
 }
 
-static void scroll(struct desk *d, double dx, double dy, bool wheel) {
+static void scroll(struct bench *d, double dx, double dy, bool wheel) {
 	event(d, (struct ws_event){.kind = WS_EVENT_SCROLL, .dx = dx, .dy = dy, .wheel = wheel});
 }
 
-static void tap(struct desk *d, uint32_t keysym) {
+static void tap(struct bench *d, uint32_t keysym) {
 	event(d, (struct ws_event){.kind = WS_EVENT_KEYSYM_TAP, .keysym = keysym});
 }
 
-static void finger(struct desk *d, enum ws_touch what, unsigned slot, double x, double y) {
+static void finger(struct bench *d, enum ws_touch what, unsigned slot, double x, double y) {
 	event(d,
 		(struct ws_event){.kind = WS_EVENT_TOUCH,
 			.touch = (uint8_t)what,
@@ -225,7 +156,7 @@ static void finger(struct desk *d, enum ws_touch what, unsigned slot, double x, 
 			.y = y});
 }
 
-static void check_pointer(struct desk *d) {
+static void check_pointer(struct bench *d) {
 	move(d, 0.5, 0.25);
 	button(d, BTN_RIGHT, true);
 	expect(d, "x, y: 640.0");
@@ -248,7 +179,7 @@ static void check_pointer(struct desk *d) {
 }
 
 /* The first finger is the left button, beside the mouse's; others are nothing. */
-static void check_touch(struct desk *d) {
+static void check_touch(struct bench *d) {
 	finger(d, WS_TOUCH_DOWN, 3, 0.25, 0.5);
 	finger(d, WS_TOUCH_DOWN, 4, 0.9, 0.9);
 	finger(d, WS_TOUCH_MOVE, 4, 0.8, 0.8);
@@ -269,7 +200,7 @@ static void check_touch(struct desk *d) {
 	expect(d, "button: 273");
 }
 
-static void check_us_keys(struct desk *d) {
+static void check_us_keys(struct bench *d) {
 	key(d, KEY_LEFTSHIFT, true);
 	key(d, KEY_Z, true);
 	expect(d, "sym: Z");
@@ -292,7 +223,7 @@ static void check_us_keys(struct desk *d) {
 }
 
 /* As soon as it may be sent: before it there was no keyboard that the program could know. */
-static void check_first_key(struct desk *d) {
+static void check_first_key(struct bench *d) {
 	open_input(d, "wlroots");
 	wait_ready(d, true);
 	key(d, KEY_Q, true);
@@ -303,7 +234,7 @@ static void check_first_key(struct desk *d) {
 }
 
 /* What somebody holds goes up when he leaves. */
-static void check_release(struct desk *d) {
+static void check_release(struct bench *d) {
 	key(d, KEY_LEFTCTRL, true);
 	button(d, BTN_LEFT, true);
 	expect(d, "sym: Control_L");
@@ -320,7 +251,7 @@ static void check_release(struct desk *d) {
 }
 
 TEST(sway) {
-	struct desk d;
+	struct bench d;
 	setup(&d, "sway", "us");
 	start_compositor(&d);
 	check_first_key(&d);
@@ -333,12 +264,12 @@ TEST(sway) {
 
 /* Cage has them since 0.2; without, there is no input from here, and no harm. */
 TEST(cage) {
-	struct desk d;
+	struct bench d;
 	setup(&d, "cage", "us");
 	start_compositor(&d);
 	open_input(&d, "wlroots");
 	for (unsigned i = 0; i < 100 && !is_ready(&d); i++) {
-		check_ok(sd_event_run(d.loop, 20000));
+		check_ok(sd_event_run(d.desk.loop, 20000));
 	}
 	if (!is_ready(&d)) {
 		key(&d, KEY_A, true);
@@ -353,7 +284,7 @@ TEST(cage) {
 }
 
 TEST(german_layout) {
-	struct desk d;
+	struct bench d;
 	setup(&d, "sway", "de");
 	start_compositor(&d);
 	check_first_key(&d);
@@ -378,13 +309,13 @@ TEST(german_layout) {
 
 /* Chosen by what is there; it comes after the bridge, is killed, and comes back. */
 TEST_TIMEOUT(compositor_comes_and_goes, 120) {
-	struct desk d;
+	struct bench d;
 	setup(&d, "sway", "us");
 	open_input(&d, "auto");
 	key(&d, KEY_W, true); /* much too early */
 	key(&d, KEY_W, false);
 	for (uint64_t end = now_ns() + EARLY_NS; now_ns() < end;) {
-		check_ok(sd_event_run(d.loop, 10000));
+		check_ok(sd_event_run(d.desk.loop, 10000));
 	}
 	check(!is_ready(&d));
 	start_compositor(&d);
@@ -407,11 +338,11 @@ TEST_TIMEOUT(compositor_comes_and_goes, 120) {
 
 /* One that takes nothing does not make us wait, nor grow. */
 TEST_TIMEOUT(compositor_hangs, 120) {
-	struct desk d;
+	struct bench d;
 	setup(&d, "sway", "us");
 	start_compositor(&d);
 	check_first_key(&d);
-	check_int(kill(d.pid, SIGSTOP), ==, 0);
+	check_int(kill(d.desk.pid, SIGSTOP), ==, 0);
 	uint64_t begin = now_ns();
 	unsigned sent = 0;
 	for (; is_ready(&d) && sent < 200000; sent++) {
@@ -420,7 +351,7 @@ TEST_TIMEOUT(compositor_hangs, 120) {
 	}
 	check(!is_ready(&d));
 	check_int(now_ns() - begin, <, 60 * NSEC_PER_SEC);
-	check_int(kill(d.pid, SIGCONT), ==, 0);
+	check_int(kill(d.desk.pid, SIGCONT), ==, 0);
 	wait_ready(&d, true);
 	key(&d, KEY_N, true);
 	key(&d, KEY_N, false);
@@ -430,22 +361,22 @@ TEST_TIMEOUT(compositor_hangs, 120) {
 
 /* A socket with somebody else behind it: no input, and no harm. */
 TEST(no_compositor) {
-	struct desk d;
+	struct bench d;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	char command[128];
 	setup(&d, "sway", "us");
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", d.dir, d.socket);
+	(void)snprintf(
+		address.sun_path, sizeof(address.sun_path), "%s/%s", d.desk.dir, d.desk.socket);
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	check(listener >= 0 && bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 &&
 		listen(listener, 8) == 0);
 	open_input(&d, "wlroots");
 	for (unsigned i = 0; i < 5; i++) {
-		check_ok(sd_event_run(d.loop, 10000));
+		check_ok(sd_event_run(d.desk.loop, 10000));
 	}
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	check_int(send(fd, "\x02\x00\x00\x00\xff\xff\x04\x00rubbish", 15, MSG_NOSIGNAL), ==, 15);
 	for (unsigned i = 0; i < 20; i++) {
-		check_ok(sd_event_run(d.loop, 10000));
+		check_ok(sd_event_run(d.desk.loop, 10000));
 	}
 	char byte;
 	while (recv(fd, &byte, 1, 0) == 1) {
@@ -453,9 +384,5 @@ TEST(no_compositor) {
 	(void)close(fd); /* it hung up */
 	(void)close(listener);
 	check(!is_ready(&d));
-	input_leave(&d.client);
-	input_destroy(d.input);
-	sd_event_unref(d.loop);
-	(void)snprintf(command, sizeof(command), "rm -rf %s", d.dir);
-	check_int(system(command), ==, 0);
+	teardown(&d);
 }

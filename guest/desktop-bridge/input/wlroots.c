@@ -8,26 +8,19 @@
  * what was typed before. Where ours are the first ones, what comes in the moment after they are made
  * waits, unsent, until that is over.
  */
-#include <fcntl.h>
 #include <linux/input-event-codes.h>
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <wayland-client.h>
 
 #include "backend.h"
 #include "log.h"
 #include "util.h"
 #include "virtual-keyboard-unstable-v1-client-protocol.h"
+#include "wayland/link.h"
 #include "wl-keys.h"
 #include "wlr-virtual-pointer-unstable-v1-client-protocol.h"
 
 LOG_MODULE("input");
 
-#define RETRY_US (2 * UINT64_C(1000000))
 /* For programs to bind what is new; nothing shows that they have. */
 #define SETTLE_US       (1 * UINT64_C(1000000))
 #define EXTENT          (1u << 24)
@@ -37,8 +30,7 @@ LOG_MODULE("input");
 #define POINTER_VERSION 2u
 
 enum step {
-	AWAY,     /* no compositor, or one that is lost */
-	STARTING, /* until it told what it has */
+	AWAY,     /* no compositor, or one that did not tell yet what it has */
 	WITHOUT,  /* it has not what we need */
 	SETTLING, /* what is sent waits */
 	READY,
@@ -46,12 +38,10 @@ enum step {
 
 struct wlroots {
 	struct input_backend base;
-	sd_event *loop;
-	sd_event_source *timer, *io;
+	struct wayland_link *link;
+	sd_event_source *settling;
 	enum step step;
-	struct wl_display *display; // NULL: not connected, and so is all that follows
-	struct wl_registry *registry;
-	struct wl_callback *sync;
+	/* Of the connection; NULL without. */
 	struct wl_seat *seat;
 	struct wl_output *output; /* the one that positions are on */
 	uint32_t seat_name, output_name, seat_has;
@@ -60,9 +50,7 @@ struct wlroots {
 	struct zwlr_virtual_pointer_v1 *pointer;
 	struct zwp_virtual_keyboard_v1 *keyboard;
 	struct wl_keys *keys; // made when first needed; may be NULL
-	unsigned told;        /* answers to `sync`: what there is; then, of what kind that is */
-	const char *why; /* to hang up, once libwayland is done with its messages; may be NULL */
-	bool complained, blocked;
+	bool complained;
 	unsigned waiting;   /* events since it took something */
 	int touch;          /* slot of the finger that is down */
 	unsigned left_held; /* by the left button, and by the finger */
@@ -73,19 +61,10 @@ static struct wlroots *wlroots_of(struct input_backend *b) {
 	return (struct wlroots *)b;
 }
 
-static void set_timer(struct wlroots *w, uint64_t in_us) {
-	(void)sd_event_source_set_time_relative(w->timer, in_us);
-	(void)sd_event_source_set_enabled(w->timer, SD_EVENT_ONESHOT);
-}
-
-/* All of it goes with the connection, whether the other side still hears of it or not. */
-static void hang_up(struct wlroots *w) {
-	w->io = sd_event_source_disable_unref(w->io);
-	(void)sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
+/* What goes with the connection, whether the other side still hears of it or not. */
+static void drop_objects(struct wlroots *w) {
+	(void)sd_event_source_set_enabled(w->settling, SD_EVENT_OFF);
 	w->step = AWAY;
-	if (!w->display) {
-		return;
-	}
 #define DROP(object, destroy)            \
 	do {                             \
 		if (object) {            \
@@ -99,33 +78,14 @@ static void hang_up(struct wlroots *w) {
 	DROP(w->keyboards, zwp_virtual_keyboard_manager_v1_destroy);
 	DROP(w->output, wl_output_destroy);
 	DROP(w->seat, wl_seat_destroy);
-	DROP(w->sync, wl_callback_destroy);
-	DROP(w->registry, wl_registry_destroy);
-	(void)wl_display_flush(w->display);
-	wl_display_disconnect(w->display);
-	w->display = NULL;
 }
 
-static void lose(struct wlroots *w, const char *why) {
+static void handle_lost(const char *why, void *data) {
+	struct wlroots *w = data;
 	if (w->step == READY || w->step == SETTLING) {
 		log_warn("the compositor is gone (%s); trying again", why);
 	}
-	hang_up(w);
-	set_timer(w, RETRY_US);
-}
-
-static void flush_display(struct wlroots *w) {
-	if (!w->display || w->step == SETTLING) {
-		return;
-	}
-	int r = wl_display_flush(w->display);
-	w->blocked = r < 0 && errno == EAGAIN;
-	if (r < 0 && !w->blocked) {
-		lose(w, strerror(errno));
-		return;
-	}
-	w->waiting = w->blocked ? w->waiting : 0;
-	(void)sd_event_source_set_io_events(w->io, EPOLLIN | (w->blocked ? EPOLLOUT : 0u));
+	drop_objects(w);
 }
 
 /* The new one before the old one goes, so that the seat always has one. */
@@ -166,8 +126,8 @@ static void do_without(struct wlroots *w, const char *why) {
 	w->step = WITHOUT;
 }
 
-/* It told all that it has. */
-static void begin(struct wlroots *w) {
+static void handle_told(void *data) {
+	struct wlroots *w = data;
 	const uint32_t both = WL_SEAT_CAPABILITY_POINTER | WL_SEAT_CAPABILITY_KEYBOARD;
 	if (!w->seat || !w->pointers || !w->keyboards) {
 		do_without(w, "it has none");
@@ -180,41 +140,22 @@ static void begin(struct wlroots *w) {
 	}
 	make_pointer(w);
 	if (r < 0 || !w->pointer) {
-		lose(w, "out of memory");
+		wayland_link_lose(w->link, "out of memory");
 		return;
 	}
 	w->complained = false;
 	w->touch = NO_TOUCH;
 	w->left_held = w->waiting = 0;
 	w->step = READY;
-	flush_display(w);
-	if (w->step == READY && (w->seat_has & both) != both) {
+	wayland_link_flush(w->link);
+	if ((w->seat_has & both) != both) {
 		w->step = SETTLING;
-		set_timer(w, SETTLE_US);
+		wayland_link_hold(w->link, true);
+		(void)sd_event_source_set_time_relative(w->settling, SETTLE_US);
+		(void)sd_event_source_set_enabled(w->settling, SD_EVENT_ONESHOT);
 	}
 	log_info("input goes to the compositor's virtual pointer and keyboard");
 	input_backend_became_ready(&w->base);
-}
-
-static void ask_sync(struct wlroots *w);
-
-static void handle_done(void *data, struct wl_callback *callback, uint32_t serial) {
-	struct wlroots *w = data;
-	wl_callback_destroy(callback);
-	w->sync = NULL;
-	if (w->told++ == 0) {
-		ask_sync(w);
-	}
-}
-
-static void ask_sync(struct wlroots *w) {
-	static const struct wl_callback_listener listener = {.done = handle_done};
-	w->sync = wl_display_sync(w->display);
-	if (w->sync) {
-		(void)wl_callback_add_listener(w->sync, &listener, w);
-	} else {
-		w->why = "out of memory";
-	}
 }
 
 static void handle_seat_has(void *data, struct wl_seat *seat, uint32_t capabilities) {
@@ -230,8 +171,8 @@ static const struct wl_seat_listener seat_listener = {
 };
 
 /* The first seat and the first output: a desktop has one of each. */
-static void handle_global(void *data, struct wl_registry *registry, uint32_t name,
-	const char *interface, uint32_t version) {
+static void handle_global(struct wl_registry *registry, uint32_t name, const char *interface,
+	uint32_t version, void *data) {
 	struct wlroots *w = data;
 	if (strcmp(interface, wl_seat_interface.name) == 0 && !w->seat) {
 		w->seat = wl_registry_bind(registry, name, &wl_seat_interface, 1);
@@ -257,103 +198,27 @@ static void handle_global(void *data, struct wl_registry *registry, uint32_t nam
 	}
 }
 
-static void handle_global_remove(void *data, struct wl_registry *registry, uint32_t name) {
+static void handle_global_removed(uint32_t name, void *data) {
 	struct wlroots *w = data;
 	if (w->output && name == w->output_name) {
 		wl_output_destroy(w->output);
 		w->output = NULL;
 	} else if (w->seat && name == w->seat_name) {
-		w->why = "its seat was removed";
+		wayland_link_lose(w->link, "its seat was removed");
 	}
 }
 
-static const struct wl_registry_listener registry_listener = {
+static const struct wayland_events link_events = {
 	.global = handle_global,
-	.global_remove = handle_global_remove,
+	.global_removed = handle_global_removed,
+	.told = handle_told,
+	.lost = handle_lost,
 };
 
-/* -1: an error of the connection, in errno. */
-static int read_display(struct wlroots *w, bool readable) {
-	while (wl_display_prepare_read(w->display) != 0) {
-		if (wl_display_dispatch_pending(w->display) < 0) {
-			return -1;
-		}
-	}
-	if (!readable) {
-		wl_display_cancel_read(w->display);
-	} else if (wl_display_read_events(w->display) < 0) {
-		return -1;
-	}
-	return wl_display_dispatch_pending(w->display);
-}
-
-static int handle_io(sd_event_source *source, int fd, uint32_t revents, void *data) {
+static int handle_settled(sd_event_source *source, uint64_t usec, void *data) {
 	struct wlroots *w = data;
-	if (read_display(w, revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) < 0) {
-		lose(w, strerror(errno));
-		return 0;
-	}
-	if (w->why) {
-		lose(w, w->why);
-		return 0;
-	}
-	if (w->step == STARTING && w->told == 2) {
-		begin(w);
-	}
-	flush_display(w);
-	return 0;
-}
-
-/* As libwayland does it, but without waiting. */
-static int dial(void) {
-	const char *name = getenv("WAYLAND_DISPLAY"), *dir = getenv("XDG_RUNTIME_DIR");
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	name = name && *name ? name : "wayland-0";
-	int n = name[0] == '/' ? snprintf(address.sun_path, sizeof(address.sun_path), "%s", name)
-		: dir ? snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", dir, name)
-		      : -1;
-	if (n < 0 || (size_t)n >= sizeof(address.sun_path)) {
-		return -ENOENT;
-	}
-	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		return -errno;
-	}
-	return take_fd(&fd);
-}
-
-static int open_display(struct wlroots *w) {
-	int fd = dial();
-	if (fd < 0) {
-		return fd;
-	}
-	/* It closes `fd` whatever happens. */
-	w->display = wl_display_connect_to_fd(fd);
-	w->registry = w->display ? wl_display_get_registry(w->display) : NULL;
-	if (!w->registry) {
-		return -ENOMEM;
-	}
-	(void)wl_registry_add_listener(w->registry, &registry_listener, w);
-	w->told = 0;
-	w->why = NULL;
-	ask_sync(w);
-	w->step = STARTING;
-	int r = sd_event_add_io(w->loop, &w->io, fd, EPOLLIN, handle_io, w);
-	if (r >= 0) {
-		flush_display(w);
-	}
-	return r;
-}
-
-static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
-	struct wlroots *w = data;
-	if (w->step == SETTLING) {
-		w->step = READY;
-		flush_display(w);
-	} else if (w->step == AWAY && open_display(w) < 0) {
-		hang_up(w);
-		set_timer(w, RETRY_US);
-	}
+	w->step = READY;
+	wayland_link_hold(w->link, false);
 	return 0;
 }
 
@@ -367,11 +232,13 @@ static bool wlroots_ready(struct input_backend *b) {
  * with all that was held.
  */
 static bool can_send(struct wlroots *w, bool droppable) {
-	if (!wlroots_ready(&w->base) || (w->blocked && droppable)) {
+	bool blocked = wayland_link_blocked(w->link);
+	if (!wlroots_ready(&w->base) || (blocked && droppable)) {
 		return false;
 	}
-	if (w->blocked && ++w->waiting > WAITING_MAX) {
-		lose(w, "it takes nothing");
+	w->waiting = blocked ? w->waiting + 1 : 0;
+	if (w->waiting > WAITING_MAX) {
+		wayland_link_lose(w->link, "it takes nothing");
 		return false;
 	}
 	return true;
@@ -496,18 +363,15 @@ static void wlroots_touch(
 }
 
 static void wlroots_flush(struct input_backend *b) {
-	struct wlroots *w = wlroots_of(b);
-	if (w->step == READY) {
-		flush_display(w);
-	}
+	wayland_link_flush(wlroots_of(b)->link);
 }
 
 static void wlroots_destroy(struct input_backend *b) {
 	struct wlroots *w = wlroots_of(b);
-	hang_up(w);
+	drop_objects(w);
+	wayland_link_destroy(w->link);
 	wl_keys_destroy(w->keys);
-	sd_event_source_disable_unref(w->timer);
-	sd_event_unref(w->loop);
+	sd_event_source_disable_unref(w->settling);
 	free(w);
 }
 
@@ -524,27 +388,23 @@ static const struct input_backend_ops wlroots_ops = {
 	.destroy = wlroots_destroy,
 };
 
-static void handle_wayland_log(const char *format, va_list ap) {
-	char text[256];
-	(void)vsnprintf(text, sizeof(text), format, ap);
-	text[strcspn(text, "\n")] = '\0';
-	log_debug("libwayland: %s", text);
-}
-
 int input_wlroots_create(sd_event *loop, struct input_backend **ret) {
 	struct wlroots *w = calloc(1, sizeof(*w));
 	if (!w) {
 		return -ENOMEM;
 	}
 	w->base.ops = &wlroots_ops;
-	w->loop = sd_event_ref(loop);
 	w->touch = NO_TOUCH;
-	wl_log_set_handler_client(handle_wayland_log);
-	int r = sd_event_add_time(loop, &w->timer, CLOCK_MONOTONIC, 0, 0, handle_timer, w);
+	int r = sd_event_add_time(loop, &w->settling, CLOCK_MONOTONIC, 0, 0, handle_settled, w);
+	if (r >= 0) {
+		(void)sd_event_source_set_enabled(w->settling, SD_EVENT_OFF);
+		r = wayland_link_create(loop, &link_events, w, &w->link);
+	}
 	if (r < 0) {
 		wlroots_destroy(&w->base);
 		return r;
 	}
+	wayland_link_open(w->link);
 	*ret = &w->base;
 	return 0;
 }
