@@ -34,7 +34,7 @@ command -v npm >/dev/null || browser="$browser npm"
 test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode mmdebstrap dbus-daemon
 	libxml2-utils libvirt-clients
 	libseat-dev python3-dbusmock mutter wl-clipboard pipewire pipewire-bin wireplumber
-	sway cage wev $browser"
+	sway cage xwayland wev $browser"
 # vm/make-vm-image.sh; all that it needs besides comes with the image.
 image="mmdebstrap cpio xz-utils debian-archive-keyring util-linux meson ninja-build"
 bench="libyuv-dev $browser"

@@ -29,8 +29,9 @@ void desk_init(struct desk *d, const char *compositor, const char *layout) {
 		.compositor = compositor,
 		.socket = strcmp(compositor, "sway") == 0 ? "wayland-1" : "wayland-0",
 	};
-	if (!desk_has(compositor)) {
-		skip("sway or cage is not installed: scripts/setup.sh test");
+	/* Debian's Cage does not start without Xwayland. */
+	if (!desk_has(compositor) || (strcmp(compositor, "cage") == 0 && !desk_has("Xwayland"))) {
+		skip("sway, cage or Xwayland is not installed: scripts/setup.sh test");
 	}
 	(void)snprintf(d->dir, sizeof(d->dir), "/tmp/helix-test-XXXXXX");
 	check(mkdtemp(d->dir));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend.h"
+#include "clipboard/either.h"
 #include "util.h"
 
 #define KINDS 3u
@@ -14,6 +15,7 @@ struct either {
 	struct input_backend base;
 	struct input_backend *kinds[KINDS]; /* the better ones first */
 	struct input_backend *used;         /* the last one that was ready */
+	struct clipboard_backend *clipboard;
 };
 
 static struct input_backend *used(struct input_backend *b) {
@@ -74,14 +76,13 @@ static void either_flush(struct input_backend *b) {
 	}
 }
 
-/* Mutter's: the others are no way to one. */
 static struct clipboard_backend *either_clipboard(struct input_backend *b) {
-	struct either *e = (struct either *)b;
-	return e->kinds[0]->ops->clipboard(e->kinds[0]);
+	return ((struct either *)b)->clipboard;
 }
 
 static void either_destroy(struct input_backend *b) {
 	struct either *e = (struct either *)b;
+	clipboard_either_destroy(e->clipboard);
 	for (unsigned i = 0; i < KINDS; i++) {
 		if (e->kinds[i]) {
 			e->kinds[i]->ops->destroy(e->kinds[i]);
@@ -132,6 +133,10 @@ static int create_either(
 	}
 	if (r >= 0) {
 		r = input_uinput_create(loop, socket, token_path, &e->kinds[2]);
+	}
+	if (r >= 0) { /* the last one has no clipboard */
+		r = clipboard_either_create(e->kinds[0]->ops->clipboard(e->kinds[0]),
+			e->kinds[1]->ops->clipboard(e->kinds[1]), &e->clipboard);
 	}
 	if (r < 0) {
 		either_destroy(&e->base);

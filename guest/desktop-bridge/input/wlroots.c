@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "backend.h"
+#include "clipboard/data-control.h"
 #include "log.h"
 #include "util.h"
 #include "virtual-keyboard-unstable-v1-client-protocol.h"
@@ -50,6 +51,7 @@ struct wlroots {
 	struct zwlr_virtual_pointer_v1 *pointer;
 	struct zwp_virtual_keyboard_v1 *keyboard;
 	struct wl_keys *keys; // made when first needed; may be NULL
+	struct clipboard_backend *clipboard;
 	bool complained;
 	unsigned waiting;   /* events since it took something */
 	int touch;          /* slot of the finger that is down */
@@ -366,8 +368,13 @@ static void wlroots_flush(struct input_backend *b) {
 	wayland_link_flush(wlroots_of(b)->link);
 }
 
+static struct clipboard_backend *wlroots_clipboard(struct input_backend *b) {
+	return wlroots_of(b)->clipboard;
+}
+
 static void wlroots_destroy(struct input_backend *b) {
 	struct wlroots *w = wlroots_of(b);
+	clipboard_data_control_destroy(w->clipboard);
 	drop_objects(w);
 	wayland_link_destroy(w->link);
 	wl_keys_destroy(w->keys);
@@ -385,6 +392,7 @@ static const struct input_backend_ops wlroots_ops = {
 	.scroll = wlroots_scroll,
 	.touch = wlroots_touch,
 	.flush = wlroots_flush,
+	.clipboard = wlroots_clipboard,
 	.destroy = wlroots_destroy,
 };
 
@@ -399,6 +407,9 @@ int input_wlroots_create(sd_event *loop, struct input_backend **ret) {
 	if (r >= 0) {
 		(void)sd_event_source_set_enabled(w->settling, SD_EVENT_OFF);
 		r = wayland_link_create(loop, &link_events, w, &w->link);
+	}
+	if (r >= 0) {
+		r = clipboard_data_control_create(loop, &w->clipboard);
 	}
 	if (r < 0) {
 		wlroots_destroy(&w->base);
