@@ -162,10 +162,9 @@ static bool allows(const struct http_route *route, const char *method) {
 	if (!route->methods) {
 		return true;
 	}
-	const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
-	const char *at = strstr(route->methods, wanted);
-	size_t n = strlen(wanted);
-	return at && (at == route->methods || at[-1] == ' ') && (at[n] == '\0' || at[n] == ' ');
+	const char *at = strstr(route->methods, method);
+	size_t n = strlen(method);
+	return at && (at == route->methods || at[-1] == ' ') && (at[n] == '\0' || at[n] == ',');
 }
 
 static struct http_request *create_request(struct http_server *s, struct MHD_Connection *connection,
@@ -190,8 +189,11 @@ static struct http_request *create_request(struct http_server *s, struct MHD_Con
 	return rq;
 }
 
-/* Keeps the body up to the route's bound; of more only the fact. */
+/* Keeps the body up to the route's bound; of more only the fact. Where none is wanted, nobody looks at it. */
 static void take_body(struct http_request *rq, const char *data, size_t size) {
+	if (rq->route->body_max == 0) {
+		return;
+	}
 	if (rq->body_size + size > rq->route->body_max) {
 		rq->too_large = true;
 		return;

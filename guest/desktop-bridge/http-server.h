@@ -19,7 +19,7 @@ struct http_request;
 
 struct http_route {
 	const char *path;    /* NULL: whatever no other route takes; the last one */
-	const char *methods; /* such as "GET POST"; NULL: any. HEAD comes with GET */
+	const char *methods; /* as in Allow, such as "GET, HEAD"; NULL: any */
 	size_t body_max;     /* of a request; bytes */
 	/* Answers now (http_reply…) or keeps the request and answers later. */
 	void (*handle)(struct http_request *rq, void *data);
