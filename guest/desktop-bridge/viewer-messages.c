@@ -111,10 +111,12 @@ static void handle_event(struct viewer *v, const uint8_t *p, size_t size) {
 	if (ws_decode_event(p, size, &event) < 0) {
 		return;
 	}
+	if (ws_event_is_move(&event)) {
+		v->bridge->last_mover = v->id;
+	}
 	if (event.kind == WS_EVENT_ABSOLUTE) {
 		v->x = event.x;
 		v->y = event.y;
-		v->bridge->last_mover = v->id;
 		presence_moved(v);
 	} else if (event.kind == WS_EVENT_TOUCH) {
 		presence_touched(v, &event);

@@ -39,7 +39,7 @@ struct viewer {
 	unsigned slot;  /* below 64; of bridge.viewers */
 	double x, y;    /* of this viewer's pointer, 0 … 1 */
 	struct input_client input;
-	bool told_error;  /* StreamError was sent, and no frame since */
+	bool told_error;  /* StreamError was sent */
 	uint8_t *scratch; /* of the small message being sent */
 	uint64_t units_sent, bytes_sent;
 	uint16_t pipeline_ms; /* flip to socket, of the last unit */

@@ -17,6 +17,10 @@ struct ws_input {
 	struct input_client client;
 };
 
+bool ws_event_is_move(const struct ws_event *e) {
+	return e->kind == WS_EVENT_ABSOLUTE || e->kind == WS_EVENT_RELATIVE;
+}
+
 void bridge_event(struct bridge *b, struct input_client *c, const struct ws_event *e) {
 	uint32_t width, height;
 	if (e->kind == WS_EVENT_ABSOLUTE || e->kind == WS_EVENT_TOUCH) {
@@ -29,10 +33,13 @@ void bridge_event(struct bridge *b, struct input_client *c, const struct ws_even
 static void handle_message(bool text, const uint8_t *p, size_t size, void *data) {
 	struct ws_input *w = data;
 	struct ws_event e;
-	if (!text && ws_decode_input_event(p, size, &e) > 0) {
-		w->bridge->last_mover = 0;
-		bridge_event(w->bridge, &w->client, &e);
+	if (text || ws_decode_input_event(p, size, &e) <= 0) {
+		return;
 	}
+	if (ws_event_is_move(&e)) {
+		w->bridge->last_mover = 0;
+	}
+	bridge_event(w->bridge, &w->client, &e);
 }
 
 static void handle_pong(void *data) {
