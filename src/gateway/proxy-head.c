@@ -14,7 +14,8 @@ static const char *const request_headers[] = {"Accept", "Content-Type", "Content
 /* Cookies and CORS are not for bridges to decide. */
 static const char *const answer_headers[] = {"Content-Type", "Content-Length", "Content-Encoding",
 	"Content-Range", "Content-Disposition", "Accept-Ranges", "Cache-Control", "ETag",
-	"Last-Modified", "Transfer-Encoding", "Retry-After", "Mcp-Session-Id", "Allow", NULL};
+	"Last-Modified", "Transfer-Encoding", "Retry-After", "Mcp-Session-Id", "Allow",
+	"Helix-Clipboard-Error", NULL};
 
 static bool passes(const char *const names[], struct http_text name) {
 	for (; *names; names++) {

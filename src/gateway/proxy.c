@@ -496,6 +496,7 @@ void proxy_start(struct conn *c, struct desktop *d, struct identity *who, enum p
 	uint64_t body = 0;
 	int r = http_content_length(&c->head, &body);
 	if (r == -EBADMSG || (kind != PROXY_HTTP && (early_size > 0 || body > 0))) {
+		c->keep_alive = false; /* what follows is no request */
 		conn_answer_text(c, 400, "Bad request.\n");
 		return;
 	}

@@ -35,7 +35,8 @@ static bool is_websocket(const struct conn *c) {
 /* RFC 6455 section 4.4: of what speaks another version, nothing can be passed on. */
 static bool is_websocket_13(const struct conn *c) {
 	struct http_text version;
-	return is_websocket(c) && http_get(&c->head, "Sec-WebSocket-Version", &version) == 0 &&
+	return is_websocket(c) && http_has_token(&c->head, "Connection", "upgrade") &&
+		http_get(&c->head, "Sec-WebSocket-Version", &version) == 0 &&
 		http_text_is(version, "13");
 }
 
