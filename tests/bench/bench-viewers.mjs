@@ -4,8 +4,7 @@
 import fs from 'node:fs';
 import { assert, defer, main, sleep, test, until } from '../integration/gateway/tap.mjs';
 import { rssKiB } from '../integration/gateway/gateway.mjs';
-import { ping, type } from '../wire/messages.mjs';
-import { cpuMs, Rig, SHOW, Viewer } from '../wire/rig.mjs';
+import { cpuMs, Rig, SHOW } from '../wire/rig.mjs';
 
 const SECONDS = Number(process.env.HELIX_BENCH_SECONDS ?? 10);
 const MODE = process.env.HELIX_BENCH_MODE ?? '1920x1080';
@@ -15,12 +14,12 @@ const fds = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
 // A viewer that throws away what it gets as fast as it can; `pings`: it says what a page says.
 async function lightViewer(rig, pings) {
 	const v = await rig.viewer({ width: 1920, height: 1080 });
-	await v.expect(type.video);
+	await v.expect('VideoFrame');
 	v.bytes = 0;
-	v.ws.socket.removeAllListeners('data');
-	v.ws.socket.on('data', (d) => { v.bytes += d.length; });
+	v.stream.removeAllListeners('data');
+	v.stream.on('data', (d) => { v.bytes += d.length; });
 	if (pings) {
-		const timer = setInterval(() => v.send(ping(1, 1)), 500);
+		const timer = setInterval(() => v.say('Ping', { sequence: 1, time: 1 }), 500);
 		defer(() => clearInterval(timer));
 	}
 	return v;
@@ -64,9 +63,9 @@ test('a_thousand_viewers_come_and_go', async () => {
 	const programs = { bridge: rig.bridge.pid, gateway: rig.gateway.process.pid };
 	const round = async (n) => {
 		for (let i = 0; i < n; i++) {
-			const v = new Viewer(await rig.open()).init({ session_id: 's' });
-			await v.expect(i % 4 === 0 ? type.video : type.selfId);
-			v.ws.destroy();
+			const v = await rig.viewer({ session_id: 's' });
+			await v.expect(i % 4 === 0 ? 'VideoFrame' : 'SelfId');
+			v.destroy();
 		}
 		await until('all are gone', async () => {
 			const metrics = (await rig.request('/metrics')).body.toString();

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 
-import { until } from './harness.js';
+import { until } from '../integration/gateway/tap.mjs';
 
 /** Of a Bench: has `directory`, and play() and record(). */
 export async function startPipewire(bench) {

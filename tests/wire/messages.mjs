@@ -1,154 +1,167 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The messages of docs/protocol/websocket.md, written from that page alone.
-import assert from 'node:assert/strict';
+// The layouts of docs/protocol/websocket.md, written from that page alone: each as a line that says what its table says.
+// "TYPE name", or "TYPE=value" for what is always the same. s8 and s16 are UTF-8 behind a length; bytes, json and samples
+// take all the rest. A decoder wants just these bytes: what is longer or shorter is an error.
 
-export const type = { video: 0x01, keyboard: 0x10, mouse: 0x11, absolute: 0x12, relative: 0x13, touch: 0x14,
-	control: 0x20, streamInit: 0x30, streamError: 0x31, ping: 0x40, pong: 0x41, cursorImage: 0x50, cursorName: 0x51,
-	remoteCursor: 0x53, remoteUser: 0x54, remoteTouch: 0x56, selfId: 0x58, frameTimes: 0x5a };
+const NUMBERS = {
+	u8: [1, 'UInt8'], i8: [1, 'Int8'], u16: [2, 'UInt16'], i16: [2, 'Int16'], u32: [4, 'UInt32'], i32: [4, 'Int32'],
+	u64: [8, 'BigUInt64'], f32: [4, 'Float'],
+};
 
-// A cursor over a message: each read says where it is, and end() that nothing is left.
-class Reader {
-	constructor(data) {
-		this.data = data;
-		this.at = 1;
+export const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function layout(endian, type, fields, check = () => true) {
+	return {
+		type, endian, check,
+		fields: fields.split(', ').map((field) => {
+			const [, kind, le, constant, name] = /^([a-z]+\d*?)(le)?(?:=(\w+)| (\w+))$/.exec(field);
+			const [size, method] = NUMBERS[kind] ?? [];
+			return { kind, name, size, constant: constant && Number(constant),
+				method: size > 1 ? method + (le ? 'LE' : endian) : method };
+		}),
+	};
+}
+
+const big = (...rest) => layout('BE', ...rest);
+const little = (...rest) => layout('LE', ...rest);
+const isColour = (text) => /^#[0-9a-fA-F]{6}$/.test(text);
+
+// Section 4. Where a type has several layouts, their constants tell them apart; the first that fits counts.
+export const fromServer = {
+	VideoFrame: big(0x01, 'u8=1, u8 flags, u64 pts, u16 width, u16 height, bytes unit', (m) => m.unit.length > 0),
+	AudioFrame: big(0x02, 'u8=2, u64 pts, bytes packet', (m) => m.packet.length > 0),
+	StreamInit: big(0x30, 'u8=1, u16 width, u16 height, u8 fps, u8 channels, u32 sampleRate, u8 touch'),
+	StreamError: big(0x31, 's16 text'),
+	Pong: big(0x41, 'u32 sequence, u64 clientTime, u64 serverTime, u16 latency, u16 lateMedian, u16 late99, u16 lateMax',
+		(m) => m.lateMedian <= m.late99 && m.late99 <= m.lateMax),
+	CursorPosition: little(0x50, 'u32 mover, i32 x, i32 y, i32 hotX, i32 hotY, u32=0'),
+	CursorImage: little(0x50, 'u32 mover, i32 x, i32 y, i32 hotX, i32 hotY, u32 size, u32=0x34324241, u32 width, ' +
+		'u32 height, i32 stride, bytes pixels',
+	(m) => m.size === 16 + m.pixels.length && m.stride === 4 * m.width && m.pixels.length === m.stride * m.height),
+	CursorName: little(0x51, 'u32 mover, i32 hotX, i32 hotY, s8 cursor'),
+	RemoteCursor: little(0x53, 'u32 client, i32 x, i32 y, s8 colour', (m) => isColour(m.colour)),
+	RemoteUserJoined: little(0x54, 'u8=1, u32 client, s8 user, s8 colour, s16 avatar', (m) => isColour(m.colour)),
+	RemoteUserLeft: little(0x54, 'u8=0, u32 client'),
+	AgentCursor: little(0x55, 'u32 agent, u16 x, u16 y, u8 action, u8 visible'),
+	RemoteTouch: little(0x56, 'u32 client, u32 touch, u8 event, i32 x, i32 y, u32 pressure, s8 colour',
+		(m) => m.event <= 3 && m.pressure <= 65535 && isColour(m.colour)),
+	SelfId: little(0x58, 'u32 client', (m) => m.client > 0),
+	FrameTimes: big(0x5a, 'u64 pts, u32 sequence, u32 encoded, u32 received, u32 sent, u32 missed'),
+	Clipboard: big(0x5b, 'u32 generation, u8 flags',
+		(m) => m.flags < 16 && ((m.flags & 1) === 1 || (m.flags === 0 && m.generation === 0))),
+};
+
+// Sections 5 and 6: two sets of types for the same layouts
+const input = (keyboard, mouse, absolute, relative, touch) => ({
+	Key: big(keyboard, 'u8=0, u8 down, u8 modifiers, u16 code'),
+	KeySym: big(keyboard, 'u8=2, u8 down, u8 modifiers, u32 keysym'),
+	KeyTap: big(keyboard, 'u8=3, u8 modifiers, u32 keysym'),
+	Button: big(mouse, 'u8=2, u8 down, u8 button'),
+	Wheel: big(mouse, 'u8=3, f32le dx, f32le dy'),
+	WheelTens: big(mouse, 'u8=4, i8 dx, i8 dy'),
+	Absolute: big(absolute, 'u8=1, i16 x, i16 y, i16 width, i16 height'),
+	Relative: big(relative, 'u8=0, i16 dx, i16 dy'),
+	Touch: big(touch, 'u8 event, u8 slot, f32le x, f32le y'),
+});
+export const toStream = {
+	Ping: big(0x40, 'u32 sequence, u64 time'),
+	Control: big(0x20, 'json value'),
+	...input(0x10, 0x11, 0x12, 0x13, 0x14),
+	Microphone: big(0x17, 'samples samples'),
+};
+export const toInput = {
+	...input(0x01, 0x02, 0x03, 0x04, 0x06),
+	Scroll: big(0x05, 'u8 unit, u8 flags, f32le dx, f32le dy'),
+};
+
+function number(kind, endian, value) {
+	const [size, method] = NUMBERS[kind];
+	const bytes = Buffer.alloc(size);
+	bytes[`write${method}${size > 1 ? endian : ''}`](value);
+	return bytes;
+}
+
+function encodeField({ kind, size, method }, endian, value) {
+	if (size) {
+		const bytes = Buffer.alloc(size);
+		bytes[`write${method}`](kind === 'u64' ? BigInt(value) : value);
+		return [bytes];
 	}
-
-	#take(n) {
-		assert.ok(this.at + n <= this.data.length, 'a message is too short');
-		this.at += n;
-		return this.at - n;
-	}
-
-	u8() { return this.data.readUInt8(this.#take(1)); }
-	u16() { return this.data.readUInt16BE(this.#take(2)); }
-	u32() { return this.data.readUInt32BE(this.#take(4)); }
-	u64() { return Number(this.data.readBigUInt64BE(this.#take(8))); }
-	u16le() { return this.data.readUInt16LE(this.#take(2)); }
-	u32le() { return this.data.readUInt32LE(this.#take(4)); }
-	i32le() { return this.data.readInt32LE(this.#take(4)); }
-	bytes(n) { return this.data.subarray(this.#take(n), this.at); }
-	text(n) { return this.bytes(n).toString('utf8'); }
-	rest() { return this.bytes(this.data.length - this.at); }
-
-	end(message) {
-		assert.equal(this.at, this.data.length, 'a message is too long');
-		return message;
+	switch (kind) {
+	case 's8': case 's16':
+		return [number(`u${kind.slice(1)}`, endian, Buffer.byteLength(value)), Buffer.from(value)];
+	case 'samples':
+		return value.map((sample) => number('i16', 'LE', sample));
+	case 'json':
+		return [Buffer.from(JSON.stringify(value))];
+	default:
+		return [Buffer.from(value)];
 	}
 }
 
-const readers = {
-	[type.video]: (r) => ({ codec: r.u8(), flags: r.u8(), pts: r.u64(), width: r.u16(), height: r.u16(), unit: r.rest() }),
-	[type.streamInit]: (r) => r.end({ codec: r.u8(), width: r.u16(), height: r.u16(), fps: r.u8(), channels: r.u8(),
-		rate: r.u32(), touch: r.u8() }),
-	[type.streamError]: (r) => r.end({ text: r.text(r.u16()) }),
-	[type.pong]: (r) => r.end({ sequence: r.u32(), clientTime: r.u64(), serverTime: r.u64(), pipelineMs: r.u16(),
-		lateMedian: r.u16(), late99: r.u16(), lateMax: r.u16() }),
-	[type.frameTimes]: (r) => r.end({ pts: r.u64(), sequence: r.u32(), encodedUs: r.u32(), arrivedUs: r.u32(),
-		sentUs: r.u32(), missed: r.u32() }),
-	[type.cursorImage]: (r) => {
-		const m = { mover: r.u32le(), x: r.i32le(), y: r.i32le(), hotX: r.i32le(), hotY: r.i32le(), size: r.u32le() };
-		if (m.size > 0) {
-			Object.assign(m, { format: r.u32le(), width: r.u32le(), height: r.u32le(), stride: r.i32le() });
-			assert.equal(m.format, 0x34324241);
-			assert.equal(m.stride, 4 * m.width);
-			assert.equal(m.size, 16 + m.stride * m.height);
-			m.pixels = r.rest();
-			assert.equal(m.pixels.length, m.stride * m.height);
+export function encode(layouts, name, values = {}) {
+	const { type, endian, fields } = layouts[name];
+	return Buffer.concat([Buffer.of(type), ...fields.flatMap((field) => {
+		const value = field.constant ?? values[field.name];
+		if (value === undefined) {
+			throw new TypeError(`${name} has no ${field.name}`);
 		}
-		return r.end(m);
-	},
-	[type.cursorName]: (r) => r.end({ mover: r.u32le(), hotX: r.i32le(), hotY: r.i32le(), name: r.text(r.u8()) }),
-	[type.selfId]: (r) => r.end({ id: r.u32le() }),
-	[type.remoteUser]: (r) => {
-		const m = { action: r.u8(), id: r.u32le() };
-		return r.end(m.action === 0 ? m
-			: { ...m, name: r.text(r.u8()), colour: r.text(r.u8()), avatar: r.text(r.u16le()) });
-	},
-	[type.remoteCursor]: (r) => r.end({ id: r.u32le(), x: r.i32le(), y: r.i32le(), colour: r.text(r.u8()) }),
-	[type.remoteTouch]: (r) => r.end({ id: r.u32le(), touch: r.u32le(), event: r.u8(), x: r.i32le(), y: r.i32le(),
-		pressure: r.u32le(), colour: r.text(r.u8()) }),
-};
-
-export function parse({ text, data }) {
-	if (text) {
-		return { type: 'text', json: JSON.parse(data.toString('utf8')) };
-	}
-	const read = readers[data[0]];
-	assert.ok(read, `a message of type ${data[0]} that was not asked for`);
-	return { type: data[0], ...read(new Reader(data)) };
+		return encodeField(field, endian, value);
+	})]);
 }
 
-// The types of the NAL units of an access unit, whose start codes must be of 4 bytes.
-export function nalUnits(unit) {
-	const found = [];
-	assert.equal(unit.readUInt32BE(0), 1, 'a start code of 4 bytes');
-	for (let at = 0; (at = unit.indexOf('\0\0\x01', at, 'latin1')) >= 0; at += 3) {
-		assert.equal(unit[at - 1], 0, 'a start code of 4 bytes');
-		found.push({ type: unit[at + 3] & 31, profile: unit[at + 4], constraints: unit[at + 5] });
+// Undefined if a constant is another one.
+function decodeFields(name, { endian, fields }, bytes) {
+	const message = { name };
+	let at = 1;
+	const take = (size) => {
+		if (at + size > bytes.length) {
+			throw new Error(`it ends at ${bytes.length} and wants ${at + size} bytes`);
+		}
+		at += size;
+		return bytes.subarray(at - size, at);
+	};
+	const rest = {
+		s8: () => utf8.decode(take(take(1)[0])),
+		s16: () => utf8.decode(take(take(2)[`readUInt16${endian}`]())),
+		json: () => JSON.parse(utf8.decode(take(bytes.length - at))),
+		bytes: () => take(bytes.length - at),
+		samples: () => Array.from({ length: (bytes.length - at) / 2 }, () => take(2).readInt16LE()),
+	};
+	for (const { kind, name: key, size, method, constant } of fields) {
+		let value = size ? take(size)[`read${method}`]() : rest[kind]();
+		if (kind === 'u64' && value <= Number.MAX_SAFE_INTEGER) {
+			value = Number(value);
+		}
+		if (constant !== undefined && value !== constant) {
+			return undefined;
+		}
+		if (key) {
+			message[key] = value;
+		}
 	}
-	return found;
+	if (at !== bytes.length) {
+		throw new Error(`${bytes.length - at} of its ${bytes.length} bytes have no meaning`);
+	}
+	return message;
 }
 
-const bytes = (size, fill) => {
-	const b = Buffer.alloc(size);
-	fill(b);
-	return b;
-};
-
-export const ping = (sequence, time) => bytes(13, (b) => {
-	b[0] = type.ping;
-	b.writeUInt32BE(sequence, 1);
-	b.writeBigUInt64BE(BigInt(time), 5);
-});
-
-export const control = (object) => Buffer.concat([Buffer.from([type.control]), Buffer.from(JSON.stringify(object))]);
-
-// Types as on /ws/stream, and the others of /ws/input (section 6).
-export const streamTypes = { keyboard: 0x10, mouse: 0x11, absolute: 0x12, relative: 0x13, touch: 0x14 };
-export const inputTypes = { keyboard: 1, mouse: 2, absolute: 3, relative: 4, touch: 6 };
-
-export const inputMessages = (t) => ({
-	key: (code, down) => bytes(6, (b) => {
-		b.set([t.keyboard, 0, down, 0]);
-		b.writeUInt16BE(code, 4);
-	}),
-	keysym: (keysym, down) => bytes(8, (b) => {
-		b.set([t.keyboard, 2, down, 0]);
-		b.writeUInt32BE(keysym, 4);
-	}),
-	tap: (keysym, modifiers) => bytes(7, (b) => {
-		b.set([t.keyboard, 3, modifiers]);
-		b.writeUInt32BE(keysym, 3);
-	}),
-	button: (button, down) => Buffer.from([t.mouse, 2, down, button]),
-	wheel: (dx, dy) => bytes(10, (b) => {
-		b.set([t.mouse, 3]);
-		b.writeFloatLE(dx, 2);
-		b.writeFloatLE(dy, 6);
-	}),
-	coarseWheel: (dx, dy) => bytes(4, (b) => {
-		b.set([t.mouse, 4]);
-		b.writeInt8(dx, 2);
-		b.writeInt8(dy, 3);
-	}),
-	absolute: (x, y, width, height) => bytes(10, (b) => {
-		b.set([t.absolute, 1]);
-		[x, y, width, height].forEach((value, i) => b.writeInt16BE(value, 2 + 2 * i));
-	}),
-	relative: (dx, dy) => bytes(6, (b) => {
-		b.set([t.relative, 0]);
-		b.writeInt16BE(dx, 2);
-		b.writeInt16BE(dy, 4);
-	}),
-	touch: (event, slot, x, y) => bytes(11, (b) => {
-		b.set([t.touch, event, slot]);
-		b.writeFloatLE(x, 3);
-		b.writeFloatLE(y, 7);
-	}),
-});
-
-export const inputScroll = (unit, flags, dx, dy) => bytes(11, (b) => {
-	b.set([5, unit, flags]);
-	b.writeFloatLE(dx, 3);
-	b.writeFloatLE(dy, 7);
-});
+// {name, …}; throws unless the bytes are just one of the layouts of their type.
+export function decode(layouts, bytes) {
+	let why = `type 0x${bytes[0]?.toString(16)} is unknown`;
+	for (const [name, it] of Object.entries(layouts)) {
+		if (it.type !== bytes[0]) {
+			continue;
+		}
+		try {
+			const message = decodeFields(name, it, bytes);
+			if (message && it.check(message)) {
+				return message;
+			}
+			why = `${name}: its values contradict each other: ${bytes.toString('hex', 0, 64)}`;
+		} catch (error) {
+			why = `${name}: ${error.message}`;
+		}
+	}
+	throw new Error(why);
+}

@@ -2,12 +2,12 @@
 // The real helix-frame-export and desktop-bridge, a helix-gateway before them or not, and viewers.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
-import http from 'node:http';
 import net from 'node:net';
 import { Gateway, temporaryDirectory, tokens } from '../integration/gateway/gateway.mjs';
 import { assert, defer, until } from '../integration/gateway/tap.mjs';
-import { open } from '../integration/gateway/websocket.mjs';
-import { parse, ping, type } from './messages.mjs';
+import { Input, Viewer } from './client.mjs';
+import { Splice } from './exporter.mjs';
+import { Refused, request } from './websocket.mjs';
 
 export const SHOW = { bars: 0, still: 1, typing: 2, scroll: 3, drag: 4, film: 5 };
 
@@ -51,47 +51,81 @@ export const cpuMs = (pid) => fs.readdirSync(`/proc/${pid}/task`).reduce((sum, t
 	Number(fs.readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6, 0);
 
 export class Rig {
-	// `gateway`: viewers come through one, as a user who may control.
-	async start({ show = SHOW.typing, mode = '640x400', gateway = false, webRoot = '' } = {}) {
-		const exporterPort = await freePort();
+	// `gateway`: viewers come through one, as a user who may control; it reaches the bridge, or, with 'revdial', is called by it.
+	// `splice`: a Splice is between bridge and exporter. `directory`: XDG_RUNTIME_DIR of the bridge.
+	async start({ show = SHOW.typing, mode = '640x400', gateway = false, splice = false, webRoot = '',
+		directory = temporaryDirectory() } = {}) {
+		Object.assign(this, { show, directory });
+		this.exporterPort = await freePort();
 		this.exporter = await start('helix-frame-export', process.env.HELIX_FRAME_EXPORT,
-			['--source=pattern', `--mode=${mode}`, `--listen=127.0.0.1:${exporterPort}`], exporterPort);
+			['--source=pattern', `--mode=${mode}`, `--listen=127.0.0.1:${this.exporterPort}`], this.exporterPort);
+		this.splice = splice && new Splice(this.exporterPort);
 		this.port = await freePort();
-		this.bridge = await start('desktop-bridge', process.env.HELIX_DESKTOP_BRIDGE,
-			[`--exporter=127.0.0.1:${exporterPort}`, `--scanout=${show}`, `--listen=127.0.0.1:${this.port}`,
-				`--web-root=${webRoot}`, '--input=log', '--max-viewers=64', '--log-level=debug'],
-			this.port, { XDG_RUNTIME_DIR: temporaryDirectory() });
 		this.base = `http://127.0.0.1:${this.port}`;
 		this.headers = {};
-		if (gateway) {
-			this.gateway = await new Gateway({ args: ['--desktop', `desktop-1=127.0.0.1:${this.port}`] }).start();
-			this.base = `${this.gateway.base}/api/v1/external-agents/desktop-1`;
-			this.headers = { Authorization: `Bearer ${tokens.control}` };
+		await this.startGateway(gateway);
+		this.bridge = await start('desktop-bridge', process.env.HELIX_DESKTOP_BRIDGE,
+			[`--exporter=127.0.0.1:${await this.splice?.listen?.() ?? this.exporterPort}`, `--scanout=${show}`,
+				`--listen=127.0.0.1:${this.port}`, `--web-root=${webRoot}`, '--input=log', '--max-viewers=64',
+				'--log-level=debug', ...(gateway === 'revdial' ? [`--gateway=${this.gateway.base}`, '--session=desktop-1'] : [])],
+			this.port, { XDG_RUNTIME_DIR: directory, USER_API_TOKEN: tokens.runner });
+		if (gateway === 'revdial') {
+			await until('the bridge is known', async () => (await this.gateway.desktops()).some((d) => d.state === 'online'));
 		}
 		return this;
 	}
 
-	request(path, { method = 'GET', headers = {}, body } = {}) {
-		return new Promise((resolve, reject) => {
-			const request = http.request(this.base + path, { method, agent: false,
-				headers: { ...this.headers, ...headers } });
-			request.on('response', (response) => {
-				const chunks = [];
-				response.on('data', (d) => chunks.push(d));
-				response.on('end', () => resolve({ status: response.statusCode, headers: response.headers,
-					body: Buffer.concat(chunks) }));
-			});
-			request.on('error', reject);
-			request.end(body);
-		});
+	async startGateway(gateway) {
+		if (!gateway) {
+			return;
+		}
+		this.gateway = await new Gateway({ args: gateway === 'revdial' ? []
+			: ['--desktop', `desktop-1=127.0.0.1:${this.port}`] }).start();
+		this.base = `${this.gateway.base}/api/v1/external-agents/desktop-1`;
+		this.headers = { Authorization: `Bearer ${tokens.control}` };
 	}
 
-	open(path = '/ws/stream', headers = {}) {
-		return open(this.base + path, { ...this.headers, ...headers });
+	request(path, { headers = {}, ...options } = {}) {
+		return request(this.base + path, { headers: { ...this.headers, ...headers }, ...options });
 	}
 
-	async viewer(init = {}) {
-		return new Viewer(await this.open()).init(init);
+	async #open(Kind, path, { headers = {}, ...options }) {
+		const socket = await Kind.open(this.base + path,
+			{ headers: { ...this.headers, ...headers }, fragments: this.gateway !== undefined, ...options });
+		defer(() => socket.destroy());
+		return socket;
+	}
+
+	// A viewer that said nothing yet
+	connect({ path = '/ws/stream', ...options } = {}) {
+		return this.#open(Viewer, path, options);
+	}
+
+	input(options = {}) {
+		return this.#open(Input, '/ws/input', options);
+	}
+
+	async viewer(init = {}, options = {}) {
+		return (await this.connect(options)).init(init);
+	}
+
+	// A handshake that must be refused: {status, headers, body}
+	async refused(path = '/ws/stream', headers = {}, options = {}) {
+		try {
+			await this.#open(Viewer, path, { headers, ...options });
+		} catch (error) {
+			if (error instanceof Refused) {
+				return error;
+			}
+			throw error;
+		}
+		throw new Error(`${path} was not refused`);
+	}
+
+	async json(path) {
+		const answer = await this.request(path);
+		assert.deepEqual([answer.status, answer.headers['content-type']], [200, 'application/json'], path);
+		return JSON.parse(answer.body);
 	}
 
 	// Waits until the bridge has printed just these lines of input since the last call.
@@ -104,45 +138,5 @@ export class Rig {
 			});
 		assert.equal(this.bridge.out.slice(this.inputAt), wanted);
 		this.inputAt = this.bridge.out.length;
-	}
-}
-
-export class Viewer {
-	constructor(ws) {
-		assert.ok(ws.socket, `refused: ${ws.status} ${ws.body}`);
-		this.ws = ws;
-		this.sequence = 0;
-		defer(() => ws.destroy());
-	}
-
-	init(init = {}) {
-		this.ws.send(1, JSON.stringify({ type: 'init', session_id: '', width: 640, height: 400, fps: 60, ...init }));
-		return this;
-	}
-
-	send(message) {
-		this.ws.send(2, message);
-	}
-
-	async next(ms) {
-		return parse(await this.ws.message(ms));
-	}
-
-	// The next message of this type, and a check. What comes before it is passed over.
-	async expect(wanted, matches = () => true) {
-		for (;;) {
-			const m = await this.next();
-			if (m.type === wanted && matches(m)) {
-				return m;
-			}
-		}
-	}
-
-	async pong() {
-		const sequence = ++this.sequence, time = Math.round(performance.now() * 1000);
-		this.send(ping(sequence, time));
-		const pong = await this.expect(type.pong, (m) => m.sequence === sequence);
-		assert.equal(pong.clientTime, time);
-		return pong;
 	}
 }

@@ -4,9 +4,8 @@
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { assert, defer, main, test, until } from '../integration/gateway/tap.mjs';
-import { open } from '../integration/gateway/websocket.mjs';
-import { inputMessages, parse, streamTypes, type } from './messages.mjs';
-import { Rig, SHOW, Viewer } from './rig.mjs';
+import { Viewer } from './client.mjs';
+import { Rig, SHOW } from './rig.mjs';
 
 const BYTES_PER_SECOND = 32000; // 256 kbit/s
 const SECONDS = 6;
@@ -54,11 +53,11 @@ async function watch(v) {
 	let frames = 0, missed = 0;
 	while (performance.now() < end) {
 		const m = await v.next();
-		if (m.type === type.frameTimes) {
-			sent.push(m.sentUs / 1000);
+		if (m.name === 'FrameTimes') {
+			sent.push(m.sent / 1000);
 			missed = m.missed;
 		}
-		frames += m.type === type.video;
+		frames += m.name === 'VideoFrame';
 	}
 	return { rate: frames / SECONDS, p50: quantile(sent, 0.5), p95: quantile(sent, 0.95), missed };
 }
@@ -73,14 +72,15 @@ for (const gateway of [false, true]) {
 	test(`the_good_one_notices_nothing${gateway ? '_through_a_gateway' : ''}`, async () => {
 		const rig = await new Rig().start({ show: SHOW.film, gateway });
 		const good = await rig.viewer({ extensions: ['frame-times'] });
-		await good.expect(type.video);
+		await good.expect('VideoFrame');
 		const alone = await watch(good);
 
 		const port = await narrowLine(new URL(rig.base).port);
-		const throttled = new Viewer(await open(rig.base.replace(/:\d+/, `:${port}`) + '/ws/stream', rig.headers)).init();
-		await throttled.expect(type.video);
-		throttled.ws.onMessage = (m) => {
-			throttled.frames = (throttled.frames ?? 0) + (!m.text && parse(m).type === type.video);
+		const throttled = (await Viewer.open(rig.base.replace(/:\d+/, `:${port}`) + '/ws/stream',
+			{ headers: rig.headers, fragments: gateway })).init();
+		await throttled.expect('VideoFrame');
+		throttled.onMessage = (m) => {
+			throttled.frames = (throttled.frames ?? 0) + (m.name === 'VideoFrame');
 		};
 		await stoppedViewer(rig);
 		const reading = watch(good); // also while the others fall behind
@@ -94,7 +94,7 @@ for (const gateway of [false, true]) {
 		assert.ok(throttled.frames > 0, 'the throttled one sees something');
 		// Its input, too.
 		const begin = performance.now();
-		good.send(inputMessages(streamTypes).key(30, 1));
+		good.say('Key', { down: 1, modifiers: 0, code: 30 });
 		await until('the key', () => rig.bridge.out.includes('key 30 down'));
 		assert.ok(performance.now() - begin < 500, 'input');
 	}, 120);

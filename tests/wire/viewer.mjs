@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A viewer as a program of its own: `node viewer.mjs BASE [HEADERS-AS-JSON]`. Says "picture" once there is one.
-import { open } from '../integration/gateway/websocket.mjs';
+import { Viewer } from './client.mjs';
 
 const [base, headers = '{}'] = process.argv.slice(2);
-const ws = await open(`${base}/ws/stream`, JSON.parse(headers));
-ws.send(1, JSON.stringify({ type: 'init' }));
+const viewer = (await Viewer.open(`${base}/ws/stream`, { headers: JSON.parse(headers), fragments: true })).init();
 for (;;) {
-	const m = await ws.message(60000);
-	if (!m.text && m.data[0] === 1) {
-		console.log('picture');
-	}
+	await viewer.expect('VideoFrame', undefined, 60000);
+	console.log('picture');
 }
