@@ -22,6 +22,8 @@ struct rate {
 	uint64_t last_ns;
 	bool was_busy;
 	uint64_t easy_since_ns; /* nothing waited for long, since then */
+	uint64_t busy_since_ns; /* it waits all the time, since then; 0: not now */
+	uint64_t shown; /* the most that it carried without waiting, bits/s; 0: nothing to go by */
 };
 
 void rate_init(struct rate *r, uint32_t wish, uint64_t now_ns);

@@ -254,6 +254,35 @@ TEST(rate_follows_the_link) {
 	check_int(rate_of(&r), ==, RATE_UNBOUND);
 }
 
+/* A page that takes nothing for a moment: what its link carried before is soon tried again. */
+TEST(rate_gets_over_a_hiccup) {
+	struct rate r;
+	for (unsigned ms = 400; ms <= 1500; ms += 100) {
+		uint64_t t = now, sent = 0;
+		rate_init(&r, RATE_UNBOUND, t);
+		sent = run_link(&r, &t, sent, 36000000, 3000, false);
+		sent = run_link(&r, &t, sent, 0, ms, true);
+		sent = run_link(&r, &t, sent, 150000, 2500, false);
+		check(rate_of(&r) == RATE_UNBOUND || rate_of(&r) > 30000000);
+	}
+}
+
+/* A link that is narrow from now on: it is tried once, and no more after that. */
+TEST(rate_tries_a_narrow_link_once) {
+	struct rate r;
+	uint64_t t = now, sent = 0;
+	unsigned tries = 0;
+	rate_init(&r, RATE_UNBOUND, t);
+	sent = run_link(&r, &t, sent, 36000000, 3000, false);
+	for (unsigned i = 0; i < 600; i++) {
+		bool over = rate_of(&r) == RATE_UNBOUND || rate_of(&r) > 1100000;
+		tries += over && rate_of(&r) > 2000000;
+		sent = run_link(&r, &t, sent, over ? 1000000 : rate_of(&r), 50, over);
+	}
+	check_int(tries, <=, 2 * 12); /* 50 ms each: the beginning, and once more */
+	check_int(rate_of(&r), <, 1200000);
+}
+
 TEST(rate_wish_is_a_bound) {
 	struct rate r;
 	uint64_t t = now;

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Three viewers of one desktop, of whom two are bad: one behind a line of 256 kbit/s, and one whose
-// program is stopped. The good one keeps its frame rate and latency, and its input its speed.
+// program is stopped. The good one keeps its frame rate, latency and picture, and its input its speed: it is
+// compared with the only viewer of another desktop at the same time, so that a busy machine is busy for both.
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { assert, defer, main, test, until } from '../integration/gateway/tap.mjs';
-import { Viewer } from './client.mjs';
-import { Rig, SHOW } from './rig.mjs';
+import { open } from '../integration/gateway/websocket.mjs';
+import { inputMessages, parse, streamTypes, type } from './messages.mjs';
+import { cpuMs, Rig, SHOW, Viewer } from './rig.mjs';
 
 const BYTES_PER_SECOND = 32000; // 256 kbit/s
-const SECONDS = 6;
+const SECONDS = 5;
+const KEYS = 15;
+const ATTEMPTS = 3; // a machine's hiccups hit one of both; what bad viewers cost is always there
 
 // A line to `port`: what comes from there is passed on no faster than that.
 function narrowLine(port) {
@@ -46,58 +50,92 @@ async function stoppedViewer(rig) {
 
 const quantile = (values, q) => [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) * q)];
 
-// What one viewer sees for a while: frames a second, and ms from a flip until it was at its socket.
-async function watch(v) {
+const statistics = async (rig) => JSON.parse((await rig.request('/video/stats')).body).sources[0];
+const rounded = (n) => Math.round(n * 10) / 10;
+
+// What one viewer sees for a while, ms from a flip until it was at its socket, and what that costs.
+async function watch(rig, v) {
+	v.ws.messages.length = 0; // what came since somebody looked
+	const before = await statistics(rig), cpu = [rig.bridge, rig.exporter].map(({ pid }) => cpuMs(pid));
 	const sent = [];
-	const end = performance.now() + SECONDS * 1000;
-	let frames = 0, missed = 0;
-	while (performance.now() < end) {
+	const begin = performance.now();
+	let frames = 0, bytes = 0, firstMissed = null, missed = 0;
+	while (performance.now() < begin + SECONDS * 1000) {
 		const m = await v.next();
-		if (m.name === 'FrameTimes') {
-			sent.push(m.sent / 1000);
-			missed = m.missed;
+		if (m.type === type.frameTimes) {
+			sent.push(m.sentUs / 1000);
+			firstMissed ??= m.missed;
+			missed = m.missed - firstMissed;
+		} else if (m.type === type.video) {
+			frames++;
+			bytes += m.unit.length;
 		}
-		frames += m.name === 'VideoFrame';
 	}
-	return { rate: frames / SECONDS, p50: quantile(sent, 0.5), p95: quantile(sent, 0.95), missed };
+	const seconds = (performance.now() - begin) / 1000, after = await statistics(rig);
+	const [bridge, exporter] = [rig.bridge, rig.exporter].map(({ pid }, i) => (cpuMs(pid) - cpu[i]) / seconds / 10);
+	return { rate: rounded(frames / seconds), p50: rounded(quantile(sent, 0.5)), p95: rounded(quantile(sent, 0.95)), missed,
+		kilobytes: rounded(bytes / frames / 1000), asked: after.keyframe_requests - before.keyframe_requests,
+		keyframes: after.keyframes - before.keyframes, bridgePercent: rounded(bridge), exporterPercent: rounded(exporter) };
 }
 
-// Which of the bridge's clients are behind.
-async function skipped(rig) {
-	const { sources, clients } = JSON.parse((await rig.request('/video/stats')).body);
-	return (sources[0].clients ?? clients).filter((c) => c.frames_skipped > 0).length;
+// Ms from a viewer's key to the desktop.
+async function keyTime(rig, v) {
+	const begin = performance.now();
+	v.send(inputMessages(streamTypes).key(30, 1));
+	await rig.expectInput('key 30 down');
+	const end = performance.now();
+	v.send(inputMessages(streamTypes).key(30, 0));
+	await rig.expectInput('key 30 up');
+	return end - begin;
 }
+
+// What the good one lost beside the bad ones.
+const losses = (alone, beside) => Object.entries({
+	'its frame rate': beside.rate >= 0.8 * alone.rate,
+	'its latency': beside.p50 <= 1.5 * alone.p50 + 5 && beside.p95 <= 2 * alone.p95 + 20,
+	frames: beside.missed <= alone.missed,
+	'its picture': beside.kilobytes >= 0.7 * alone.kilobytes,
+	'bytes to keyframes': beside.kilobytes <= 1.4 * alone.kilobytes && beside.asked <= alone.asked + SECONDS,
+}).filter(([, kept]) => !kept).map(([what]) => what);
+
+// Which of the bridge's clients are behind.
+const behind = async (rig) => (await statistics(rig)).clients.filter((c) => c.frames_skipped > 0).map((c) => c.client_id);
 
 for (const gateway of [false, true]) {
 	test(`the_good_one_notices_nothing${gateway ? '_through_a_gateway' : ''}`, async () => {
-		const rig = await new Rig().start({ show: SHOW.film, gateway });
-		const good = await rig.viewer({ extensions: ['frame-times'] });
-		await good.expect('VideoFrame');
-		const alone = await watch(good);
+		const [quiet, crowded] = [await new Rig().start({ show: SHOW.film, gateway }),
+			await new Rig().start({ show: SHOW.film, gateway })];
+		const [lone, good] = [await quiet.viewer({ extensions: ['frame-times'] }),
+			await crowded.viewer({ extensions: ['frame-times'] })];
+		await Promise.all([lone.expect(type.video), good.expect(type.video)]);
 
-		const port = await narrowLine(new URL(rig.base).port);
-		const throttled = (await Viewer.open(rig.base.replace(/:\d+/, `:${port}`) + '/ws/stream',
-			{ headers: rig.headers, fragments: gateway })).init();
-		await throttled.expect('VideoFrame');
-		throttled.onMessage = (m) => {
-			throttled.frames = (throttled.frames ?? 0) + (m.name === 'VideoFrame');
+		const port = await narrowLine(new URL(crowded.base).port);
+		const throttled = new Viewer(await open(crowded.base.replace(/:\d+/, `:${port}`) + '/ws/stream', crowded.headers)).init();
+		await throttled.expect(type.video);
+		throttled.ws.onMessage = (m) => {
+			throttled.frames = (throttled.frames ?? 0) + (!m.text && parse(m).type === type.video);
 		};
-		await stoppedViewer(rig);
-		const reading = watch(good); // also while the others fall behind
-		await until('both are behind', async () => await skipped(rig) === 2, 30000);
-		await reading;
-		const beside = await watch(good);
-		console.log(`# alone: ${JSON.stringify(alone)}, beside the bad ones: ${JSON.stringify(beside)}`);
-		assert.equal(beside.missed, 0);
-		assert.ok(beside.rate > 0.6 * alone.rate, 'its frame rate');
-		assert.ok(beside.p50 < 3 * alone.p50 + 20, 'its latency');
+		await until('it is behind', async () => (await behind(crowded)).length > 0, 30000);
+		let lost = null;
+		for (let i = 0; i < ATTEMPTS && lost?.length !== 0; i++) {
+			const earlier = await behind(crowded);
+			await stoppedViewer(crowded);
+			await until('it is behind, too', async () => (await behind(crowded)).some((id) => !earlier.includes(id)), 30000);
+			const [alone, beside] = await Promise.all([watch(quiet, lone), watch(crowded, good)]);
+			console.log(`# alone: ${JSON.stringify(alone)}, beside the bad ones: ${JSON.stringify(beside)}`);
+			lost = losses(alone, beside);
+		}
+		assert.deepEqual(lost, []);
 		assert.ok(throttled.frames > 0, 'the throttled one sees something');
-		// Its input, too.
-		const begin = performance.now();
-		good.say('Key', { down: 1, modifiers: 0, code: 30 });
-		await until('the key', () => rig.bridge.out.includes('key 30 down'));
-		assert.ok(performance.now() - begin < 500, 'input');
-	}, 120);
+		const keys = { alone: [], beside: [] };
+		for (let i = 0; i < KEYS; i++) {
+			keys.alone.push(await keyTime(quiet, lone));
+			keys.beside.push(await keyTime(crowded, good));
+		}
+		const [alone, beside] = [quantile(keys.alone, 0.5), quantile(keys.beside, 0.5)];
+		console.log(`# a key, alone: ${rounded(alone)} ms, beside the bad ones: ${rounded(beside)} ms`);
+		assert.ok(beside <= 2 * alone + 20, 'its input');
+	}, 180);
 }
 
 await main();
