@@ -28,6 +28,7 @@ struct fake {
 	struct wl_resource *device, *source; /* NULL without */
 	char types[TYPES_MAX][TYPE_SIZE];    /* of the source that is being made */
 	unsigned n_types, devices, old_devices;
+	unsigned offers;   /* that the bridge has not destroyed */
 	bool silent;       /* tells nothing of the first selection */
 	bool no_echo;      /* nor of one that is set */
 	char received[64]; /* type that was asked for last */
@@ -53,6 +54,10 @@ static void receive(struct wl_client *client, struct wl_resource *r, const char 
 	f->program = fd;
 }
 
+static void forget_offer(struct wl_resource *r) {
+	((struct fake *)wl_resource_get_user_data(r))->offers--;
+}
+
 static const struct ext_data_control_offer_v1_interface offer_impl = {
 	.receive = receive, .destroy = handle_destroy};
 
@@ -61,7 +66,8 @@ static struct wl_resource *introduce(struct fake *f, const char *const *types, s
 	struct wl_resource *o = wl_resource_create(
 		wl_resource_get_client(f->device), &ext_data_control_offer_v1_interface, 1, 0);
 	check(o);
-	wl_resource_set_implementation(o, &offer_impl, f, NULL);
+	wl_resource_set_implementation(o, &offer_impl, f, forget_offer);
+	f->offers++;
 	ext_data_control_device_v1_send_data_offer(f->device, o);
 	for (size_t i = 0; i < n; i++) {
 		ext_data_control_offer_v1_send_offer(o, types[i]);
@@ -335,6 +341,7 @@ TEST(floods) {
 	}
 	copy(&f, types, 1);
 	expect_program(&f, "text/plain", "the newest");
+	RUN_UNTIL(f.loop, f.offers <= 4);
 	memset(text, 'x', size);
 	clipboard_rig_set(&f.rig, CLIPBOARD_TEXT, text, size);
 	unsigned open_before = clipboard_rig_fds();
