@@ -166,6 +166,7 @@ static bool pull_unit(struct viewer *v, struct ws_bulk *ret) {
 		if (v->init.extensions & INIT_FRAME_TIMES) {
 			v->next = u;
 			make_times(v, u, now, ret);
+			ret->more = true;
 			return true;
 		}
 	}

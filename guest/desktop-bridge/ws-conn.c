@@ -42,6 +42,7 @@ struct ws_conn {
 	size_t control_at, control_size, control_capacity;
 
 	bool has_bulk;
+	bool next_is_bulk; /* what was sent last wants it so */
 	struct ws_bulk bulk;
 	uint8_t frame_head[FRAME_HEAD_MAX];
 	size_t frame_head_size, bulk_done;
@@ -177,7 +178,8 @@ static void add_part(struct iovec *iov, size_t *n, size_t *skip, const uint8_t *
 static int send_some(struct ws_conn *c) {
 	struct iovec iov[3];
 	size_t n = 0;
-	bool bulk = c->has_bulk && (c->bulk_done > 0 || c->control_at == c->control_size);
+	bool bulk = c->has_bulk &&
+		(c->bulk_done > 0 || c->next_is_bulk || c->control_at == c->control_size);
 	if (bulk) {
 		size_t skip = c->bulk_done;
 		add_part(iov, &n, &skip, c->frame_head, c->frame_head_size);
@@ -200,9 +202,20 @@ static int send_some(struct ws_conn *c) {
 	}
 	c->bulk_done += (size_t)sent;
 	if (c->bulk_done == c->frame_head_size + c->bulk.head_size + c->bulk.body_size) {
+		c->next_is_bulk = c->bulk.more;
 		drop_bulk(c);
 	}
 	return 0;
+}
+
+static bool pull(struct ws_conn *c) {
+	if (c->closing || !c->handler->pull || !c->handler->pull(&c->bulk, c->data)) {
+		c->next_is_bulk = false;
+		return false;
+	}
+	c->has_bulk = true;
+	make_frame_head(c, c->bulk.head_size + c->bulk.body_size);
+	return true;
 }
 
 static bool has_output(struct ws_conn *c) {
@@ -210,15 +223,12 @@ static bool has_output(struct ws_conn *c) {
 		end(c);
 		return false;
 	}
-	if (c->has_bulk || c->control_at < c->control_size) {
-		return true;
+	/* Behind a close frame there are no data (RFC 6455, 5.5.1). */
+	if (c->closing && c->bulk_done == 0) {
+		drop_bulk(c);
 	}
-	if (c->closing || !c->handler->pull || !c->handler->pull(&c->bulk, c->data)) {
-		return false;
-	}
-	c->has_bulk = true;
-	make_frame_head(c, c->bulk.head_size + c->bulk.body_size);
-	return true;
+	return c->has_bulk || (c->next_is_bulk && pull(c)) || c->control_at < c->control_size ||
+		pull(c);
 }
 
 static void watch(struct ws_conn *c) {

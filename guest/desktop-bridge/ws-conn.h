@@ -3,7 +3,7 @@
  * The server's end of one WebSocket connection (RFC 6455), after the handshake. wslay takes apart
  * what the client sends and makes our small messages; large ones, the video, are asked for only
  * when the socket can take them (`pull`), go out without being copied, and let the small ones pass
- * between any two of them.
+ * between any two of them, but where `more` says that they belong together.
  *
  * However a connection ends, `closed` is called once, from the loop and from no other call here;
  * the owner destroys the connection then, and never earlier.
@@ -26,6 +26,7 @@ struct ws_bulk {
 	size_t head_size;
 	const uint8_t *body; /* stays until `pulled` */
 	size_t body_size;
+	bool more; /* nothing comes between this one and the next */
 };
 
 struct ws_conn_handler {
