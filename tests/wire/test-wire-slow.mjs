@@ -5,9 +5,8 @@
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { assert, defer, main, test, until } from '../integration/gateway/tap.mjs';
-import { open } from '../integration/gateway/websocket.mjs';
-import { inputMessages, parse, streamTypes, type } from './messages.mjs';
-import { cpuMs, Rig, SHOW, Viewer } from './rig.mjs';
+import { Viewer } from './client.mjs';
+import { cpuMs, Rig, SHOW } from './rig.mjs';
 
 const BYTES_PER_SECOND = 32000; // 256 kbit/s
 const SECONDS = 5;
@@ -55,18 +54,18 @@ const rounded = (n) => Math.round(n * 10) / 10;
 
 // What one viewer sees for a while, ms from a flip until it was at its socket, and what that costs.
 async function watch(rig, v) {
-	v.ws.messages.length = 0; // what came since somebody looked
+	v.messages.length = 0; // what came since somebody looked
 	const before = await statistics(rig), cpu = [rig.bridge, rig.exporter].map(({ pid }) => cpuMs(pid));
 	const sent = [];
 	const begin = performance.now();
 	let frames = 0, bytes = 0, firstMissed = null, missed = 0;
 	while (performance.now() < begin + SECONDS * 1000) {
 		const m = await v.next();
-		if (m.type === type.frameTimes) {
-			sent.push(m.sentUs / 1000);
+		if (m.name === 'FrameTimes') {
+			sent.push(m.sent / 1000);
 			firstMissed ??= m.missed;
 			missed = m.missed - firstMissed;
-		} else if (m.type === type.video) {
+		} else if (m.name === 'VideoFrame') {
 			frames++;
 			bytes += m.unit.length;
 		}
@@ -81,10 +80,10 @@ async function watch(rig, v) {
 // Ms from a viewer's key to the desktop.
 async function keyTime(rig, v) {
 	const begin = performance.now();
-	v.send(inputMessages(streamTypes).key(30, 1));
+	v.say('Key', { down: 1, modifiers: 0, code: 30 });
 	await rig.expectInput('key 30 down');
 	const end = performance.now();
-	v.send(inputMessages(streamTypes).key(30, 0));
+	v.say('Key', { down: 0, modifiers: 0, code: 30 });
 	await rig.expectInput('key 30 up');
 	return end - begin;
 }
@@ -107,13 +106,14 @@ for (const gateway of [false, true]) {
 			await new Rig().start({ show: SHOW.film, gateway })];
 		const [lone, good] = [await quiet.viewer({ extensions: ['frame-times'] }),
 			await crowded.viewer({ extensions: ['frame-times'] })];
-		await Promise.all([lone.expect(type.video), good.expect(type.video)]);
+		await Promise.all([lone.expect('VideoFrame'), good.expect('VideoFrame')]);
 
 		const port = await narrowLine(new URL(crowded.base).port);
-		const throttled = new Viewer(await open(crowded.base.replace(/:\d+/, `:${port}`) + '/ws/stream', crowded.headers)).init();
-		await throttled.expect(type.video);
-		throttled.ws.onMessage = (m) => {
-			throttled.frames = (throttled.frames ?? 0) + (!m.text && parse(m).type === type.video);
+		const throttled = (await Viewer.open(crowded.base.replace(/:\d+/, `:${port}`) + '/ws/stream',
+			{ headers: crowded.headers, fragments: gateway })).init();
+		await throttled.expect('VideoFrame');
+		throttled.onMessage = (m) => {
+			throttled.frames = (throttled.frames ?? 0) + (m.name === 'VideoFrame');
 		};
 		await until('it is behind', async () => (await behind(crowded)).length > 0, 30000);
 		let lost = null;
