@@ -34,7 +34,8 @@ command -v npm >/dev/null || browser="$browser npm"
 test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode mmdebstrap dbus-daemon
 	libxml2-utils libvirt-clients
 	libseat-dev python3-dbusmock mutter wl-clipboard pipewire pipewire-bin wireplumber
-	sway cage xwayland wev $browser"
+	sway cage xwayland wev libgbm-dev libegl-dev libgles-dev kmscube glmark2-es2-drm mesa-utils-bin
+	$browser"
 # vm/make-vm-image.sh; all that it needs besides comes with the image.
 image="mmdebstrap cpio xz-utils debian-archive-keyring util-linux meson ninja-build"
 bench="libyuv-dev $browser"

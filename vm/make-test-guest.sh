@@ -6,9 +6,11 @@
 # what a test asks (tests/vm/guest-agent.c). No root needed; packages come through the machine's
 # own apt configuration, into a private cache.
 #
-#   vm/make-test-guest.sh [-f] OUTDIR PROGRAM...
+#   vm/make-test-guest.sh [-f] [-g] OUTDIR PROGRAM...
 #
 #   -f   make it again, even if nothing changed; asks the mirror for a newer kernel
+#   -g   with this machine's Mesa, its driver for virtio-gpu only, and programs that draw with it;
+#        some 200 MB
 #
 # OUTDIR afterwards holds vmlinuz, initrd.img and `about` (versions). The program called
 # guest-agent becomes init's successor. Environment:
@@ -30,14 +32,17 @@ say() {
 }
 
 force=
-while getopts f option; do
+gl=
+usage="usage: make-test-guest.sh [-f] [-g] OUTDIR PROGRAM..."
+while getopts fg option; do
 	case $option in
 	f) force=yes ;;
-	*) die "usage: make-test-guest.sh [-f] OUTDIR PROGRAM..." ;;
+	g) gl=yes ;;
+	*) die "$usage" ;;
 	esac
 done
 shift $((OPTIND - 1))
-[ $# -ge 2 ] || die "usage: make-test-guest.sh [-f] OUTDIR PROGRAM..."
+[ $# -ge 2 ] || die "$usage"
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 shift
@@ -55,6 +60,26 @@ done
 [ "$(dpkg --print-architecture)" = amd64 ] || die "only amd64 guests can be made for now"
 
 #
+# 3D: what programs load at run time is not in their list of libraries.
+#
+multiarch=x86_64-linux-gnu
+gl_programs=()
+gl_plugins=()
+gl_data=()
+if [ -n "$gl" ]; then
+	gl_programs=(/usr/bin/kmscube /usr/bin/glmark2-es2-drm "/usr/bin/eglinfo.$multiarch")
+	for file in libEGL_mesa.so.0 libGLESv2.so.2 dri/virtio_gpu_dri.so gbm/dri_gbm.so; do
+		# Newer Mesas have the last one, older ones have it in libgbm.
+		[ ! -e "/usr/lib/$multiarch/$file" ] || gl_plugins+=("/usr/lib/$multiarch/$file")
+	done
+	gl_data=(/usr/share/glvnd/egl_vendor.d/50_mesa.json /usr/share/glmark2)
+	for file in "${gl_programs[@]}" "${gl_data[@]}" "/usr/lib/$multiarch/dri/virtio_gpu_dri.so"; do
+		[ -e "$file" ] || die "$file is missing (apt-get install kmscube glmark2-es2-drm" \
+			"mesa-utils-bin libegl-mesa0 libgl1-mesa-dri)"
+	done
+fi
+
+#
 # Nothing to do?
 #
 libraries() {
@@ -66,12 +91,12 @@ libraries() {
 for program in "$@"; do
 	[ -x "$program" ] || die "$program: no such program"
 done
-mapfile -t libs < <(libraries "$@")
+mapfile -t libs < <(libraries "$@" "${gl_programs[@]}" "${gl_plugins[@]}")
 inputs=$(
 	{
-		echo "${HELIX_GUEST_SUITE-}"
+		echo "${HELIX_GUEST_SUITE-} $gl"
 		cat "$0" "$here/test-guest-init"
-		sha256sum "$@" "${libs[@]}" | cut -d' ' -f1
+		sha256sum "$@" "${libs[@]}" "${gl_programs[@]}" "${gl_plugins[@]}" | cut -d' ' -f1
 	} | sha256sum | cut -d' ' -f1
 )
 if [ -z "$force" ] && [ -s "$out/vmlinuz" ] && [ -s "$out/initrd.img" ] &&
@@ -180,16 +205,21 @@ for applet in $("$busybox" --list); do
 done
 ln -s bin "$root/sbin"
 
-programs=("$@")
+programs=("$@" "${gl_programs[@]}")
 [ -z "$modetest" ] || programs+=("$modetest")
 for program in "${programs[@]}"; do
-	rm -f "$root/bin/$(basename "$program")"
-	install -m 755 "$program" "$root/bin/"
+	name=$(basename "$program" ".$multiarch")
+	rm -f "$root/bin/$name"
+	install -m 755 "$program" "$root/bin/$name"
 done
 # Each library at the path where the loader looks for it: links are followed.
 while read -r lib; do
 	install -D -m 755 "$lib" "$root$lib"
-done < <(libraries "${programs[@]}")
+done < <(libraries "${programs[@]}" "${gl_plugins[@]}" && printf '%s\n' "${gl_plugins[@]}")
+for file in "${gl_data[@]}"; do
+	mkdir -p "$root${file%/*}"
+	cp -r "$file" "$root$file"
+done
 install -m 755 "$here/test-guest-init" "$root/init"
 
 #

@@ -21,7 +21,8 @@ void lease_vm_start(struct lease_vm *l, const struct lease_vm_config *config) {
 	struct vm_config vm_config = {.gpu = VM_GPU_EXPORT,
 		.export_args = config->export_args,
 		.network = true,
-		.two_gpus = config->two_cards};
+		.two_gpus = config->two_cards,
+		.gl = config->gl};
 	*l = (struct lease_vm){
 		.vm = vm_create(&vm_config), .forget_holders = config->forget_holders};
 	check_ok(sd_event_new(&l->loop));

@@ -22,6 +22,7 @@ struct lease_vm_config {
 	bool forget_holders; /* the supervisor keeps no connections: they break in a restart */
 	bool two_cards;
 	bool no_manager;
+	bool gl; /* 3D */
 };
 
 void lease_vm_start(struct lease_vm *l, const struct lease_vm_config *config);

@@ -65,7 +65,8 @@ static void add_gpus(struct qemu_command *c, const struct vm *vm) {
 	if (config->two_gpus) {
 		add(c, "dbus,addr=%s", vm->bus_address);
 	} else {
-		add(c, "dbus,p2p=yes");
+		/* QEMU draws nothing; any device will do. */
+		add(c, "dbus,p2p=yes%s", config->gl ? ",gl=on,rendernode=/dev/null" : "");
 	}
 	for (unsigned i = 0; i <= config->two_gpus && config->gpu != VM_GPU_QEMU; i++) {
 		add(c, "-chardev");

@@ -171,7 +171,10 @@ static void start_gpu(struct vm *vm, unsigned n, struct process *p, uint16_t por
 	bool shared = vm->config.two_gpus;
 	const char *const fixed[] = {"--listen", listen, "--max-outputs", outputs,
 		shared ? "--display-bus" : "--qmp", shared ? vm->bus_address : qmp, "--device-id",
-		names[n], n > 0 ? "--no-console" : NULL};
+		names[n],
+		n > 0                   ? "--no-console"
+			: vm->config.gl ? "--gl=on"
+					: NULL};
 	const char *argv[32] = {gpu_program(vm->config.gpu), "--socket-path", socket};
 	size_t used = 3;
 	if (vm->config.gpu == VM_GPU_EXPORT) {
