@@ -9,10 +9,10 @@
 #   vm/make-test-guest.sh [-f] [-g] OUTDIR PROGRAM...
 #
 #   -f   make it again, even if nothing changed; asks the mirror for a newer kernel
-#   -g   with this machine's Mesa, its driver for virtio-gpu only, and programs that draw with it;
-#        some 200 MB
+#   -g   with this machine's Mesa, its driver for virtio-gpu only, and programs that draw with it.
+#        That is 230 MB, most of it LLVM; so it lies on a disk, and only what is used is read
 #
-# OUTDIR afterwards holds vmlinuz, initrd.img and `about` (versions). The program called
+# OUTDIR afterwards holds vmlinuz, initrd.img, with -g disk.img, and `about` (versions). The program called
 # guest-agent becomes init's successor. Environment:
 #   HELIX_GUEST_SUITE   suite of the kernel; default trixie, then the machine's own suite
 #   HELIX_GUEST_CACHE   where packages are kept; default OUTDIR/cache
@@ -53,9 +53,11 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 # Loaded in the guest, each after what it depends on. Missing ones are not an error: some kernels
 # have them built in.
 modules="virtio-gpu evdev uinput virtio-net"
+[ -z "$gl" ] || modules="$modules virtio-blk crc32c-generic ext4"
 
-for tool in apt-get dpkg-deb cpio xz ldd sha256sum; do
-	command -v "$tool" >/dev/null || die "$tool is missing (apt-get install apt dpkg cpio xz-utils)"
+for tool in apt-get dpkg-deb cpio xz ldd sha256sum ${gl:+mke2fs}; do
+	command -v "$tool" >/dev/null ||
+		die "$tool is missing (apt-get install apt dpkg cpio xz-utils e2fsprogs)"
 done
 [ "$(dpkg --print-architecture)" = amd64 ] || die "only amd64 guests can be made for now"
 
@@ -262,6 +264,20 @@ mv "$work/modules.list" "$work/kernel.list"
 for module in $modules; do
 	add_module "$module"
 done
+
+# With the libraries there, nothing but the shell runs before the disk is mounted.
+rm -f "$out/disk.img"
+if [ -n "$gl" ]; then
+	mkdir -p "$root/usr/lib"
+	cp -r "$root/lib/$multiarch" "$root/usr/lib/"
+	rm -rf "${root:?}/lib/$multiarch"
+	ln -s "/usr/lib/$multiarch" "$root/lib/$multiarch"
+	size=$(du -sm "$root/usr" | cut -f1)
+	mke2fs -q -t ext2 -d "$root/usr" "$work/disk.img" $((size + size / 8 + 8))M >/dev/null
+	rm -rf "${root:?}/usr"
+	mkdir "$root/usr"
+	mv "$work/disk.img" "$out/disk.img"
+fi
 
 #
 # The result. Not compressed: unpacking costs the emulated processor more than loading does.
