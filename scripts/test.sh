@@ -78,6 +78,18 @@ make_guest() {
 		build/gcc/guest/{drm-manager/helix-drm-manager,input-manager/helix-input-manager}
 }
 
+# One more guest, with Mesa in it, for 3D.
+make_gl_guest() {
+	[ -x build/gcc/tests/vm/gl-flipper ] || {
+		echo "built without virglrenderer, EGL, GBM or OpenGL ES"
+		return 77
+	}
+	HELIX_GUEST_CACHE=$PWD/build/test-guest/cache vm/make-test-guest.sh -g build/gl-guest \
+		build/gcc/tests/vm/{guest-agent,fd-supervisor,gl-flipper,gl-hostile,lease-preload.so} \
+		build/gcc/tools/{drm-flipper,helix-lease} \
+		build/gcc/guest/drm-manager/helix-drm-manager
+}
+
 # One more guest, with systemd in it, for what only systemd can show.
 make_systemd_guest() {
 	vm/make-systemd-guest.sh build/systemd-guest build/test-guest \
@@ -155,6 +167,7 @@ count_tests() {
 run_meson() {
 	HELIX_TEST_GUEST=$PWD/build/test-guest \
 		HELIX_TEST_SYSTEMD_GUEST=${systemd_guest-} \
+		HELIX_TEST_GL_GUEST=${gl_guest-} \
 		HELIX_TEST_VM_IMAGE=${vm_image-} \
 		ASAN_OPTIONS=detect_stack_use_after_return=1:abort_on_error=0 \
 		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
@@ -232,6 +245,7 @@ else
 	failed=$((failed + 1))
 	failures="$failures test-guest"
 fi
+check gl-guest make_gl_guest && gl_guest=$PWD/build/gl-guest
 check systemd-guest make_systemd_guest && systemd_guest=$PWD/build/systemd-guest
 check vm-image make_vm_image && vm_image=$PWD/build/vm-image
 check man-pages scripts/check-man.sh build/gcc

@@ -38,6 +38,12 @@ static void handle_frame(const struct hxfr_frame *frame, void *data) {
 	} else if (r == 0) {
 		/* A refined picture shows the same number again; its content did not change. */
 		v->backwards += v->counted > 0 && counter < v->counter;
+		if (v->counter_ns == 0 || counter != v->counter) {
+			v->longest_gap_ns = v->counter_ns
+				? MAX(v->longest_gap_ns, frame->received_ns - v->counter_ns)
+				: 0;
+			v->counter_ns = frame->received_ns;
+		}
 		v->counter = counter;
 		v->counted++;
 	}
@@ -87,7 +93,7 @@ void viewer_finish(struct viewer *v) {
 void viewer_reset_counts(struct viewer *v) {
 	v->frames = v->bytes = v->keys = v->broken = 0;
 	v->counted = v->torn = v->backwards = v->size_changes = 0;
-	v->first_ns = v->last_ns = 0;
+	v->first_ns = v->last_ns = v->counter_ns = v->longest_gap_ns = 0;
 }
 
 static void step(sd_event *loop, uint64_t deadline) {

@@ -22,6 +22,7 @@ struct viewer {
 	uint64_t counted, torn, backwards;    /* frames with a counter; of these, how many bad */
 	uint32_t counter;                     /* the newest, if there was one */
 	uint64_t first_ns, last_ns;           /* when frames were received; 0: none was */
+	uint64_t counter_ns, longest_gap_ns;  /* the newest counter came; between two of them */
 	uint64_t size_changes;
 	struct decoded picture;  /* the newest; valid until the next frame */
 	unsigned answers;        /* SCANOUT_RESPs */
