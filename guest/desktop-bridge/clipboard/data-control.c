@@ -12,8 +12,8 @@
 #include <sys/random.h>
 
 #include "data-control.h"
+#include "data-offers.h"
 #include "ext-data-control-v1-client-protocol.h"
-#include "list.h"
 #include "log.h"
 #include "util.h"
 #include "wayland/link.h"
@@ -22,9 +22,6 @@
 LOG_MODULE("clipboard");
 
 #define OFFER_TIMEOUT_US (10 * UINT64_C(1000000))
-#define TYPES_MAX        256u
-#define TYPE_SIZE        64u /* longer ones are nobody's we know */
-#define OFFERS_MAX       4u  /* a compositor needs one or two at a time */
 
 #define SAME(message) \
 	_Static_assert((int)EXT_DATA_CONTROL_##message == (int)ZWLR_DATA_CONTROL_##message, "")
@@ -35,8 +32,6 @@ SAME(DEVICE_V1_SET_SELECTION);
 SAME(DEVICE_V1_DESTROY);
 SAME(SOURCE_V1_OFFER);
 SAME(SOURCE_V1_DESTROY);
-SAME(OFFER_V1_RECEIVE);
-SAME(OFFER_V1_DESTROY);
 
 struct dialect {
 	const struct wl_interface *manager, *device, *source;
@@ -47,22 +42,11 @@ static const struct dialect ext = {&ext_data_control_manager_v1_interface,
 static const struct dialect wlr = {&zwlr_data_control_manager_v1_interface,
 	&zwlr_data_control_device_v1_interface, &zwlr_data_control_source_v1_interface};
 
-/* What another program has. */
-struct offer {
-	struct list link; // data_control.offers
-	struct data_control *clipboard;
-	struct wl_proxy *proxy;
-	bool ours;
-	size_t n;
-	char types[TYPES_MAX][TYPE_SIZE];
-};
-
 struct data_control {
 	struct clipboard_backend base;
 	struct wayland_link *link;
 	const struct clipboard_events *events; // may be NULL
 	void *data;                            /* of events */
-	char mark[TYPE_SIZE];                  /* the type that is only ours */
 
 	/* Of the connection; NULL without. */
 	const struct dialect *dialect;
@@ -70,9 +54,7 @@ struct data_control {
 	uint32_t seat_name, manager_name;
 	struct wl_proxy *manager, *device;
 	struct wl_proxy *source; /* what is offered here, until another replaces it */
-	struct list offers;      // struct offer.link, the newest last
-	unsigned n_offers;
-	struct offer *selected;
+	struct data_offers offers;
 	bool known; /* it told what the clipboard has */
 	bool owned; /* that is `source` */
 	struct wl_callback *first_sync, *offer_sync;
@@ -105,16 +87,6 @@ static struct wl_callback *drop_sync(struct wl_callback *sync) {
 	return NULL;
 }
 
-static void free_offer(struct data_control *c, struct offer *o) {
-	list_remove(&o->link);
-	c->n_offers--;
-	if (c->selected == o) {
-		c->selected = NULL;
-	}
-	request_destroy(o->proxy, ZWLR_DATA_CONTROL_OFFER_V1_DESTROY);
-	free(o);
-}
-
 static void drop_source(struct data_control *c) {
 	if (c->source) {
 		request_destroy(c->source, ZWLR_DATA_CONTROL_SOURCE_V1_DESTROY);
@@ -134,14 +106,11 @@ static void stop_offering(struct data_control *c) {
 }
 
 static void drop_objects(struct data_control *c) {
-	struct offer *o, *tmp;
 	stop_reading(c);
 	stop_offering(c);
 	c->first_sync = drop_sync(c->first_sync);
 	drop_source(c);
-	list_for_each_safe(o, tmp, &c->offers, link) {
-		free_offer(c, o);
-	}
+	data_offers_clear(&c->offers);
 	if (c->device) {
 		request_destroy(c->device, ZWLR_DATA_CONTROL_DEVICE_V1_DESTROY);
 	}
@@ -158,46 +127,21 @@ static void drop_objects(struct data_control *c) {
 
 /* What other programs have. */
 
-static void handle_type(void *data, struct zwlr_data_control_offer_v1 *proxy, const char *type) {
-	struct offer *o = data;
-	size_t size = strlen(type) + 1;
-	if (strcmp(type, o->clipboard->mark) == 0) {
-		o->ours = true;
-	} else if (size <= TYPE_SIZE && o->n < TYPES_MAX) {
-		memcpy(o->types[o->n++], type, size);
-	}
-}
-
 static void handle_data_offer(void *data, struct zwlr_data_control_device_v1 *device,
 	struct zwlr_data_control_offer_v1 *id) {
-	static const struct zwlr_data_control_offer_v1_listener listener = {.offer = handle_type};
-	struct data_control *c = data;
-	struct offer *oldest = list_first(&c->offers, struct offer, link);
-	if (c->n_offers == OFFERS_MAX) {
-		free_offer(c, oldest);
-	}
-	struct offer *o = calloc(1, sizeof(*o));
-	if (!o) {
-		zwlr_data_control_offer_v1_destroy(id);
-		return;
-	}
-	o->clipboard = c;
-	o->proxy = (struct wl_proxy *)id;
-	list_append(&c->offers, &o->link);
-	c->n_offers++;
-	(void)zwlr_data_control_offer_v1_add_listener(id, &listener, o);
+	data_offers_add(&((struct data_control *)data)->offers, id);
 }
 
 static void tell_selected(struct data_control *c) {
-	const struct offer *o = c->selected;
-	const char *types[TYPES_MAX];
+	const struct data_offer *o = c->offers.selected;
+	const char *types[DATA_TYPES_MAX];
 	if (!c->known) {
 		c->known = true;
 		log_info("the clipboard is the compositor's");
 		c->events->available(true, c->data);
 	}
 	/* Who copies it with all its types takes over the mark, too, and our source is gone. */
-	c->owned = o && o->ours && c->source;
+	c->owned = o && o->marked && c->source;
 	if (c->owned) {
 		c->events->owned(c->data);
 		return;
@@ -211,20 +155,13 @@ static void tell_selected(struct data_control *c) {
 static void handle_selection(void *data, struct zwlr_data_control_device_v1 *device,
 	struct zwlr_data_control_offer_v1 *id) {
 	struct data_control *c = data;
-	struct offer *o = id ? zwlr_data_control_offer_v1_get_user_data(id) : NULL;
-	if (c->selected && c->selected != o) {
-		free_offer(c, c->selected);
-	}
-	c->selected = o;
+	data_offers_select(&c->offers, id);
 	tell_selected(c);
 }
 
 static void handle_primary(void *data, struct zwlr_data_control_device_v1 *device,
 	struct zwlr_data_control_offer_v1 *id) {
-	struct offer *o = id ? zwlr_data_control_offer_v1_get_user_data(id) : NULL;
-	if (o) {
-		free_offer(data, o);
-	}
+	data_offers_drop(&((struct data_control *)data)->offers, id);
 }
 
 static void handle_finished(void *data, struct zwlr_data_control_device_v1 *device) {
@@ -343,7 +280,7 @@ static int clipboard_read(
 	struct clipboard_backend *b, const char *type, clipboard_fd_fn done, void *data) {
 	struct data_control *c = data_control_of(b);
 	int fds[2];
-	if (!c->selected) {
+	if (!c->offers.selected) {
 		return -ENOENT;
 	}
 	if (wayland_link_blocked(c->link)) {
@@ -352,9 +289,7 @@ static int clipboard_read(
 	if (pipe2(fds, O_CLOEXEC) < 0) {
 		return -errno;
 	}
-	struct wl_proxy *offer = c->selected->proxy;
-	(void)wl_proxy_marshal_flags(offer, ZWLR_DATA_CONTROL_OFFER_V1_RECEIVE, NULL,
-		wl_proxy_get_version(offer), 0, type, fds[1]);
+	zwlr_data_control_offer_v1_receive(c->offers.selected->proxy, type, fds[1]);
 	(void)close_fd(fds[1]);
 	wayland_link_flush(c->link);
 	stop_reading(c);
@@ -425,7 +360,7 @@ static struct wl_proxy *make_source(struct data_control *c, const char *const *t
 	for (size_t i = 0; i < n; i++) {
 		add_type(source, types[i]);
 	}
-	add_type(source, c->mark);
+	add_type(source, c->offers.mark);
 	return source;
 }
 
@@ -474,8 +409,8 @@ static int make_mark(struct data_control *c) {
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number)) {
 		return -EIO;
 	}
-	(void)snprintf(
-		c->mark, sizeof(c->mark), "application/x-helix-scanout;owner=%016" PRIx64, number);
+	(void)snprintf(c->offers.mark, sizeof(c->offers.mark),
+		"application/x-helix-scanout;owner=%016" PRIx64, number);
 	return 0;
 }
 
@@ -486,7 +421,7 @@ int clipboard_data_control_create(sd_event *loop, struct clipboard_backend **ret
 	}
 	c->base.ops = &data_control_ops;
 	c->read_fd = -1;
-	list_init(&c->offers);
+	list_init(&c->offers.list);
 	int r = make_mark(c);
 	if (r >= 0) {
 		r = wayland_link_create(loop, &link_events, c, &c->link);
