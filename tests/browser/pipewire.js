@@ -45,12 +45,12 @@ export async function startPipewire(bench) {
 	}
 
 	run('/usr/bin/dbus-daemon', '--session', '--nofork', `--address=unix:path=${directory}/bus`);
-	await until('the bus', () => existsSync(`${directory}/bus`));
+	await until('the bus', () => existsSync(`${directory}/bus`), 30000);
 	run('/usr/bin/pipewire');
-	await until('PipeWire', () => existsSync(`${directory}/pipewire-0`));
+	await until('PipeWire', () => existsSync(`${directory}/pipewire-0`), 30000);
 	run('/usr/bin/wireplumber');
 	await until('the default sink', () => spawnSync('/usr/bin/pw-metadata',
-		['0', 'default.audio.sink'], { env, encoding: 'utf8' }).stdout.includes('helix-desktop'));
+		['0', 'default.audio.sink'], { env, encoding: 'utf8' }).stdout.includes('helix-desktop'), 30000);
 	return {
 		directory,
 		/** A sine, after so much silence. output(): when it began, CLOCK_MONOTONIC in ns. */
