@@ -235,23 +235,28 @@ TEST_TIMEOUT(others_programs, 900) {
  * Programs that mean no good
  */
 
-/* The longest time between two flips of 2D that is still called going on. */
-#define GAP_MAX_NS (10 * NSEC_PER_SEC)
+/*
+ * The longest time between two flips of 2D that is still called going on; a hung renderer lasts
+ * longer. A flood of commands is another matter: all outputs share one queue of 256 commands, and
+ * when it is full, flips wait for the renderer to do one more.
+ */
+#define GAP_MAX_S       10u
+#define FLOOD_GAP_MAX_S 90u
 
-/* Runs it beside flips of 2D, which go on. */
+/* Runs it beside flips of 2D, which go on, with no gap longer than that. */
 static void check_harmless(struct lease_vm *l, struct viewer *flips, const char *program,
-	unsigned timeout_s, const char *says) {
+	unsigned gap_max_s, const char *says) {
 	viewer_reset_counts(flips);
 	uint64_t start = now_ns();
 	uint32_t job = vm_spawn(l->vm, "exec %s", program);
-	check(strstr(watch_job(l, job, NULL, timeout_s), says));
+	check(strstr(watch_job(l, job, NULL, 600), says));
 	vm_job_forget(l->vm, job);
 	double seconds = (double)(now_ns() - start) / 1e9;
 	uint64_t before = flips->counted;
-	run_loop_until(l->loop, &flips->counted, before + 20, 60000, "flips of 2D afterwards");
+	run_loop_until(l->loop, &flips->counted, before + 20, FRAMES_MS, "flips of 2D afterwards");
 	(void)fprintf(stderr, "# %s: %.1f s, 2D at %.1f frames/s, longest gap %.0f ms\n", program,
 		seconds, (double)before / seconds, (double)flips->longest_gap_ns / 1e6);
-	check_int(flips->longest_gap_ns, <, GAP_MAX_NS);
+	check_int(flips->longest_gap_ns, <, gap_max_s * NSEC_PER_SEC);
 	check_int(flips->broken + flips->torn + flips->backwards, ==, 0);
 }
 
@@ -296,16 +301,16 @@ TEST_TIMEOUT(hostile_programs_harm_no_flip, 1800) {
 		start_on_lease(&l, 1, "656x480", "drm-flipper --lease-fd 3 -r 20", "656x480");
 	viewer_init(&flips, l.loop, l.vm, 1);
 	run_loop_until(l.loop, &flips.counted, 20, 60000, "flips of 2D");
-	check_harmless(&l, &flips, "sleep 5", 60, ""); /* to compare with */
+	check_harmless(&l, &flips, "sleep 5", GAP_MAX_S, ""); /* to compare with */
 
-	check_harmless(&l, &flips, "gl-hostile noise 300", 300, "300 buffers");
+	check_harmless(&l, &flips, "gl-hostile noise 300", GAP_MAX_S, "300 buffers");
 	check_gl_works(&l, "after streams of noise");
-	check_harmless(&l, &flips, "gl-hostile contexts 300", 300, "300 contexts");
+	check_harmless(&l, &flips, "gl-hostile contexts 300", FLOOD_GAP_MAX_S, "300 contexts");
 	check_gl_works(&l, "after too many contexts");
-	check_harmless(&l, &flips, "gl-hostile textures 30 64", 300, "30 textures");
+	check_harmless(&l, &flips, "gl-hostile textures 30 64", GAP_MAX_S, "30 textures");
 	check_gl_works(&l, "after too many textures");
 	pid_t renderer = renderer_of(&l);
-	check_harmless(&l, &flips, "gl-hostile loop", 600, "looping");
+	check_harmless(&l, &flips, "gl-hostile loop", GAP_MAX_S, "looping");
 	check(exporter_logged(&l, "made no progress"));
 	check(kill(renderer, 0) < 0 && errno == ESRCH);
 	check_gl_works(&l, "after a shader without end");
@@ -316,9 +321,8 @@ TEST_TIMEOUT(hostile_programs_harm_no_flip, 1800) {
 	viewer_init(&gl, l.loop, l.vm, 3);
 	run_loop_until(l.loop, &gl.counted, 20, FRAMES_MS, "frames before");
 	check_ok(kill(renderer_of(&l), SIGKILL));
-	check_harmless(&l, &flips, "sleep 3", 60, "");
-	vm_job_signal(l.vm, drawer, SIGKILL);
-	(void)vm_job_wait(l.vm, drawer, 60);
+	check_harmless(&l, &flips, "sleep 3", GAP_MAX_S, "");
+	stop_job(&l, drawer);
 	viewer_finish(&gl);
 	check_gl_works(&l, "after the renderer was killed");
 	check(process_alive(&l.vm->gpu));
