@@ -255,3 +255,16 @@ void check_lease(struct report *r, int probed, const struct lease_facts *f) {
 	report_fine(r, "the lease: %s, %ux%u, with %s cursor plane", f->driver, f->width, f->height,
 		f->cursors > 0 ? "a" : "no");
 }
+
+void check_3d(struct report *r, const struct lease_facts *f) {
+	if (!f->has_3d) {
+		report_fine(r, "the card has no 3D: all is drawn by the CPU");
+	} else if (access(f->render_node, R_OK | W_OK) < 0) {
+		report_warning(r, "run helix-cdi in the VM anew, or add the node as a device",
+			"the card has 3D, but its render node cannot be opened (%s: %s): the "
+			"desktop's programs draw with the CPU",
+			f->render_node[0] ? f->render_node : "none", strerror(errno));
+	} else {
+		report_fine(r, "the card has 3D, by %s", f->render_node);
+	}
+}

@@ -39,5 +39,7 @@ void check_card(struct report *r, const char *wanted, dev_t device, char *ret, s
 /* `made`: 0, or why the udev database could not be completed. `needed`: by the compositor. */
 void check_udev(struct report *r, const char *dir, dev_t device, int made, bool needed);
 void check_lease(struct report *r, int probed, const struct lease_facts *facts);
+/* If the card draws: compositors do that through the lease, programs through its render node. */
+void check_3d(struct report *r, const struct lease_facts *facts);
 
 #endif

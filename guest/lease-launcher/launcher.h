@@ -133,6 +133,7 @@ struct launcher {
 	struct keeper *keeper; // may be NULL
 	struct report report;
 	char card[PATH_MAX];
+	bool has_3d; /* the card */
 	struct udev_files udev;
 	int stub_control;       /* our end; -1: none */
 	unsigned nudges_left;   /* to make the compositor look at its outputs */

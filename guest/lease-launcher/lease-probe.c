@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <virtgpu_drm.h>
 #include <xf86drm.h>
 #include <xf86drmMode.h>
 
@@ -50,6 +52,15 @@ static bool has_mode(int fd, uint32_t id) {
 	return valid;
 }
 
+/* Others' drivers are not known to lease, and so not asked. */
+static bool has_3d(int fd, const char *driver) {
+	int value = 0;
+	struct drm_virtgpu_getparam param = {
+		.param = VIRTGPU_PARAM_3D_FEATURES, .value = (uintptr_t)&value};
+	return strcmp(driver, "virtio_gpu") == 0 &&
+		drmIoctl(fd, DRM_IOCTL_VIRTGPU_GETPARAM, &param) == 0 && value != 0;
+}
+
 int lease_probe(int fd, struct lease_facts *ret) {
 	struct lease_facts facts = {0};
 	drmModeObjectListPtr objects = drmModeGetLease(fd);
@@ -80,6 +91,10 @@ int lease_probe(int fd, struct lease_facts *ret) {
 			version->name ? version->name : "");
 		drmFreeVersion(version);
 	}
+	facts.has_3d = has_3d(fd, facts.driver);
+	char *node = facts.has_3d ? drmGetRenderDeviceNameFromFd(fd) : NULL;
+	(void)snprintf(facts.render_node, sizeof(facts.render_node), "%s", node ? node : "");
+	free(node);
 	*ret = facts;
 	return 0;
 }

@@ -14,6 +14,8 @@ struct lease_facts {
 	unsigned width, height;                         /* its preferred mode; 0: none */
 	bool drawing;                                   /* somebody has set a mode */
 	char driver[32];
+	bool has_3d;          /* the card draws */
+	char render_node[64]; /* what programs open for that, if it is there; "": none */
 };
 
 /* -errno if it is no lease (any more). A revoked one is a lease of nothing. */

@@ -33,11 +33,13 @@ static const struct preset presets[] = {
 		.program = "weston",
 		.package = "weston",
 		/*
-		 * Without the third it would give up where there is no input device; the last
-		 * keeps the picture of a desktop that nobody touches.
+		 * Without the second it would give up where there is no input device; the third
+		 * keeps the picture of a desktop that nobody touches. Its GL on the CPU would be
+		 * slower than pixman.
 		 */
-		.args = {"--backend=drm", "--renderer=pixman", "--continue-without-input",
-			"--idle-time=0"},
+		.args = {"--backend=drm", "--continue-without-input", "--idle-time=0"},
+		.arg_2d = "--renderer=pixman",
+		.arg_3d = "--renderer=gl",
 		.display_arg = "--socket=",
 		.card_arg = "--drm-device=",
 		.keeps_mode = true,
@@ -54,7 +56,7 @@ const struct preset *preset_find(const struct launcher_config *config) {
 }
 
 void preset_command(const struct launcher_config *config, const char *display, const char *card,
-	struct command *ret) {
+	bool has_3d, struct command *ret) {
 	const struct preset *p = preset_find(config);
 	size_t n = 0;
 	*ret = (struct command){0};
@@ -67,6 +69,9 @@ void preset_command(const struct launcher_config *config, const char *display, c
 	ret->argv[n++] = (char *)p->program;
 	for (size_t i = 0; i < PRESET_ARGS_MAX && p->args[i]; i++) {
 		ret->argv[n++] = (char *)p->args[i];
+	}
+	if (p->arg_2d) {
+		ret->argv[n++] = (char *)(has_3d ? p->arg_3d : p->arg_2d);
 	}
 	(void)snprintf(ret->display, sizeof(ret->display), "%s%s", p->display_arg, display);
 	ret->argv[n++] = ret->display;

@@ -15,6 +15,7 @@ struct preset {
 	const char *args[PRESET_ARGS_MAX]; /* ends with NULL */
 	const char *display_arg;           /* to which the name of the socket is appended */
 	const char *card_arg;              /* likewise the card's, if it is not card0; or NULL */
+	const char *arg_2d, *arg_3d;       /* one of them, as the card can; or NULL */
 	const char *bus_name;              /* owned on the session bus once it is up; or NULL */
 	const char *desktop;               /* XDG_CURRENT_DESKTOP; NULL: none */
 	bool needs_udev;                   /* finds its card by the tag `seat` alone */
@@ -31,8 +32,11 @@ struct command {
 	char display[96], card[160];
 };
 
-/* `display`: name of the Wayland socket that is wished for. `card`: path of its node. */
+/*
+ * `display`: name of the Wayland socket that is wished for. `card`: path of its node; `has_3d`: it
+ * draws.
+ */
 void preset_command(const struct launcher_config *config, const char *display, const char *card,
-	struct command *ret);
+	bool has_3d, struct command *ret);
 
 #endif

@@ -151,7 +151,7 @@ int start_compositor(struct launcher *l, struct step *s) {
 		(void)setenv("XDG_SESSION_DESKTOP", "gnome", 1);
 		(void)setenv("DESKTOP_SESSION", "gnome", 1);
 	}
-	preset_command(&l->config, p ? wanted_display(l) : "", l->card, &l->compositor);
+	preset_command(&l->config, p ? wanted_display(l) : "", l->card, l->has_3d, &l->compositor);
 	s->pending = UNTIL_SOCKET | (p && p->bus_name ? UNTIL_NAME : 0);
 	int r = spawn(s, p ? p->program : "sh", l->compositor.argv, &spec);
 	if (r == 0 && p && p->bus_name) {

@@ -61,6 +61,8 @@ static bool take_over_lease(struct launcher *l) {
 		a->refresh);
 	check_lease(r, lease_probe(lease->fd, &facts), &facts);
 	check_card(r, l->config.card, st.st_rdev, l->card, sizeof(l->card));
+	l->has_3d = facts.has_3d;
+	check_3d(r, &facts);
 	udev_files_remove(&l->udev);
 	int made = udev_files_make(l->config.udev_dir, st.st_rdev, &l->udev);
 	check_udev(r, l->config.udev_dir, st.st_rdev, made, needs_udev);

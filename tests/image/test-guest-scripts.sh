@@ -72,8 +72,22 @@ is "cards of virtio_gpu, no other" "/dev/dri/card1 /dev/dri/card2" \
 is "the first one is told" 1 "$(grep -c HELIX_DRM_CARD=/dev/dri/card1 "$dir/cdi/spec.json")"
 is "each mount is read-only and without devices" \
 	"$(grep -c hostPath "$dir/cdi/spec.json")" "$(grep -c '"ro", "nosuid", "nodev"' "$dir/cdi/spec.json")"
-python3 -m json.tool "$dir/cdi/spec.json" >/dev/null
-is "it is JSON" 0 $?
+render_nodes() {
+	python3 -c 'import json, sys
+spec = json.load(open(sys.argv[1]))["devices"][0]["containerEdits"]
+print(" ".join(n["path"] + ":" + n["permissions"] for n in spec["deviceNodes"]))' "$dir/cdi/spec.json"
+}
+is "no render node of a card without 3D" "" "$(render_nodes)"
+# card1's own, and card2's on the PCI device; the first feature is 3D.
+mkdir -p "$dir/sys/class/drm/card1/device/drm/renderD128" "$dir/sys/class/drm/card2/device/drm/renderD129"
+echo 1100001 >"$dir/sys/class/drm/card1/device/virtio1/features"
+echo 0110001 >"$dir/sys/class/drm/card2/device/features"
+HELIX_SYS=$dir/sys "$data/helix-cdi" "$dir/cdi/spec.json"
+is "the render node of the card with 3D" "/dev/dri/renderD128:rw" "$(render_nodes)"
+echo 1110001 >"$dir/sys/class/drm/card2/device/features"
+HELIX_SYS=$dir/sys "$data/helix-cdi" "$dir/cdi/spec.json"
+is "two of them" "/dev/dri/renderD128:rw /dev/dri/renderD129:rw" "$(render_nodes)"
+is "no card is a device" "" "$(render_nodes | grep -o card)"
 
 run() {
 	env -i PATH="$PATH" "$@" "$data/helix-desktop" -n desktop-3

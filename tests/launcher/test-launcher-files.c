@@ -170,11 +170,11 @@ TEST(each_fault_of_a_lease_is_a_finding) {
 		struct lease_facts facts;
 		unsigned problems, warnings;
 	} cases[] = {
-		{{1, 1, 1, 1, true, 640, 480, false, ""}, 0, 0},
-		{{1, 1, 1, 0, true, 640, 480, false, ""}, 0, 1},
-		{{1, 1, 0, 0, true, 640, 480, false, ""}, 1, 0},
-		{{1, 1, 1, 1, false, 640, 480, false, ""}, 1, 0},
-		{{0, 0, 0, 0, false, 0, 0, false, ""}, 1, 0},
+		{{1, 1, 1, 1, true, 640, 480, false, "", false, ""}, 0, 0},
+		{{1, 1, 1, 0, true, 640, 480, false, "", false, ""}, 0, 1},
+		{{1, 1, 0, 0, true, 640, 480, false, "", false, ""}, 1, 0},
+		{{1, 1, 1, 1, false, 640, 480, false, "", false, ""}, 1, 0},
+		{{0, 0, 0, 0, false, 0, 0, false, "", false, ""}, 1, 0},
 	};
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct report r = {0};
@@ -182,8 +182,16 @@ TEST(each_fault_of_a_lease_is_a_finding) {
 		check_int(r.problems, ==, cases[i].problems);
 		check_int(r.warnings, ==, cases[i].warnings);
 	}
+	struct report quiet = {0};
+	struct lease_facts none = {0}, card = {.has_3d = true, .render_node = "/dev/null"};
+	check_3d(&quiet, &none);
+	check_3d(&quiet, &card);
+	check_int(quiet.warnings, ==, 0);
+	card.render_node[0] = '\0';
+	check_3d(&quiet, &card);
+	check_int(quiet.warnings, ==, 1);
+	check_int(quiet.problems, ==, 0);
 	struct report r = {0};
-	struct lease_facts none = {0};
 	check_lease(&r, -ENOTTY, &none);
 	check_int(r.problems, ==, 1);
 	check_user(&r, 3999999999u);

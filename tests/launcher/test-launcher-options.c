@@ -83,10 +83,10 @@ TEST(actions_and_sessions) {
 	check_int(PARSE("--system-bus=unix:path=/x"), ==, OPTIONS_RUN);
 }
 
-static void check_command(const char *card, const char *wanted) {
+static void check_command(const char *card, bool has_3d, const char *wanted) {
 	struct command c;
 	char text[512] = "";
-	preset_command(&config, "wayland-5", card, &c);
+	preset_command(&config, "wayland-5", card, has_3d, &c);
 	for (unsigned i = 0; c.argv[i]; i++) {
 		size_t n = strlen(text);
 		(void)snprintf(text + n, sizeof(text) - n, "%s%s", i > 0 ? " " : "", c.argv[i]);
@@ -98,18 +98,18 @@ TEST(commands_of_presets) {
 	clear();
 	check_int(PARSE("--compositor=gnome", "--compositor-arg=--unsafe-mode"), ==, OPTIONS_RUN);
 	check_str(preset_find(&config)->bus_name, "org.gnome.Shell");
-	check_command("/dev/dri/card1",
+	check_command("/dev/dri/card1", true,
 		"gnome-shell --wayland --display-server --no-x11 --wayland-display=wayland-5 "
 		"--unsafe-mode");
 	check_int(PARSE("--compositor=weston"), ==, OPTIONS_RUN);
-	check_command("/dev/dri/card0",
-		"weston --backend=drm --renderer=pixman --continue-without-input --idle-time=0 "
+	check_command("/dev/dri/card0", false,
+		"weston --backend=drm --continue-without-input --idle-time=0 --renderer=pixman "
 		"--socket=wayland-5");
-	check_command("/dev/dri/card1",
-		"weston --backend=drm --renderer=pixman --continue-without-input --idle-time=0 "
+	check_command("/dev/dri/card1", true,
+		"weston --backend=drm --continue-without-input --idle-time=0 --renderer=gl "
 		"--socket=wayland-5 --drm-device=card1");
 	(void)setenv("HELIX_COMPOSITOR", "labwc -s foot", 1);
 	check_int(PARSE("--wait=0"), ==, OPTIONS_RUN);
 	check(!preset_find(&config));
-	check_command("/dev/dri/card1", "sh -c labwc -s foot");
+	check_command("/dev/dri/card1", true, "sh -c labwc -s foot");
 }

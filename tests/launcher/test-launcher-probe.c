@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is asked of the kernel about a lease, against calls of libdrm that only know one lease. */
 #include <stdio.h>
+#include <string.h>
+#include <virtgpu_drm.h>
 #include <xf86drm.h>
 #include <xf86drmMode.h>
 
@@ -19,7 +21,7 @@
 
 static uint32_t leased[OBJECTS_MAX];
 static uint32_t n_leased;
-static bool is_lease = true, is_connected = true, is_drawing;
+static bool is_lease = true, is_connected = true, is_drawing, has_3d;
 
 static void lease(const uint32_t *objects, uint32_t n) {
 	memcpy(leased, objects, n * sizeof(*objects));
@@ -139,6 +141,30 @@ drmVersionPtr drmGetVersion(int fd) {
 void drmFreeVersion(drmVersionPtr v) {
 	free(v->name);
 	free(v);
+}
+
+int drmIoctl(int fd, unsigned long request, void *arg) {
+	const struct drm_virtgpu_getparam *param = arg;
+	int value = has_3d;
+	check(request == DRM_IOCTL_VIRTGPU_GETPARAM);
+	check_int(param->param, ==, VIRTGPU_PARAM_3D_FEATURES);
+	memcpy((void *)(uintptr_t)param->value, &value, sizeof(value));
+	return 0;
+}
+
+char *drmGetRenderDeviceNameFromFd(int fd) {
+	return strdup("/dev/dri/renderD128");
+}
+
+TEST(a_card_that_draws) {
+	struct lease_facts f;
+	check_ok(lease_probe(0, &f));
+	check(!f.has_3d);
+	check_str(f.render_node, "");
+	has_3d = true;
+	check_ok(lease_probe(0, &f));
+	check(f.has_3d);
+	check_str(f.render_node, "/dev/dri/renderD128");
 }
 
 TEST(a_whole_lease) {

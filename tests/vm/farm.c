@@ -68,7 +68,7 @@ static void put_file(struct vm *vm, const char *path, const char *text) {
 		path, text, path);
 }
 
-void farm_start(struct farm *f, bool with_gnome) {
+static void start(struct farm *f, bool with_gnome, bool gl) {
 	require_image(with_gnome);
 	*f = (struct farm){0};
 	size_t used = 0;
@@ -81,12 +81,21 @@ void farm_start(struct farm *f, bool with_gnome) {
 	struct vm_config config = {.gpu = VM_GPU_EXPORT,
 		.network = true,
 		.memory_mib = MEMORY_MIB,
-		.forward = f->forward};
+		.forward = f->forward,
+		.gl = gl};
 	f->vm = vm_create(&config);
 	check_ok(sd_event_new(&f->loop));
 	(void)vm_run(f->vm, BOOT_SECONDS, "systemctl is-system-running --wait");
 	put_file(f->vm, "/etc/helix/session", session_script);
 	put_file(f->vm, "/etc/helix/terminal", terminal_script);
+}
+
+void farm_start(struct farm *f, bool with_gnome) {
+	start(f, with_gnome, false);
+}
+
+void farm_start_gl(struct farm *f, bool with_gnome) {
+	start(f, with_gnome, true);
 }
 
 void farm_stop(struct farm *f) {

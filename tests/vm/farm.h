@@ -37,6 +37,8 @@ extern const uint8_t farm_red[3], farm_green[3], farm_blue[3], farm_yellow[3];
 
 /* Skips the test without an image, or without one that has GNOME. */
 void farm_start(struct farm *f, bool with_gnome);
+/* The same with 3D. */
+void farm_start_gl(struct farm *f, bool with_gnome);
 void farm_stop(struct farm *f);
 /* Outputs that nobody has leased. */
 unsigned farm_count_free(struct farm *f);

@@ -62,11 +62,12 @@ static void add_gpus(struct qemu_command *c, const struct vm *vm) {
 	const struct vm_config *config = &vm->config;
 	const char *more = config->device_args ? config->device_args : "";
 	add(c, "-display");
+	/* Needed with 3D, and never drawn with. */
+	const char *gl = config->gl ? ",gl=on,rendernode=/dev/null" : "";
 	if (config->two_gpus) {
-		add(c, "dbus,addr=%s", vm->bus_address);
+		add(c, "dbus,addr=%s%s", vm->bus_address, gl);
 	} else {
-		/* QEMU draws nothing; any device will do. */
-		add(c, "dbus,p2p=yes%s", config->gl ? ",gl=on,rendernode=/dev/null" : "");
+		add(c, "dbus,p2p=yes%s", gl);
 	}
 	for (unsigned i = 0; i <= config->two_gpus && config->gpu != VM_GPU_QEMU; i++) {
 		add(c, "-chardev");

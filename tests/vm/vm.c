@@ -181,6 +181,9 @@ static void start_gpu(struct vm *vm, unsigned n, struct process *p, uint16_t por
 		for (size_t i = 0; i < ARRAY_SIZE(fixed) && fixed[i]; i++) {
 			argv[used++] = fixed[i];
 		}
+		if (vm->config.gl) {
+			argv[used++] = "--gl=on";
+		}
 		for (const char *const *arg = vm->config.export_args; arg && *arg; arg++) {
 			check_int(used, <, ARRAY_SIZE(argv) - 1);
 			argv[used++] = *arg;

@@ -40,7 +40,7 @@ struct vm_config {
 	const char *append;      /* further kernel options; may be NULL */
 	unsigned memory_mib;     /* 0: 1024 */
 	bool two_gpus;           /* a second card, with a process of its own and no console */
-	bool gl;                 /* 3D; with one card only */
+	bool gl;                 /* 3D for the guest, drawn by this machine's CPU */
 };
 
 struct vm {
