@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <linux/input-event-codes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -318,6 +319,20 @@ void desktop_key(struct desktop *d, uint16_t code) {
 	close_input(fd);
 }
 
+/* A position: type 3, kind 1, x, y, width, height. */
+static void send_position(int fd, const struct decoded *p, uint32_t x, uint32_t y) {
+	const uint8_t event[] = {0x03, 1, (uint8_t)(x >> 8), (uint8_t)x, (uint8_t)(y >> 8),
+		(uint8_t)y, (uint8_t)(p->width >> 8), (uint8_t)p->width, (uint8_t)(p->height >> 8),
+		(uint8_t)p->height};
+	send_event(fd, event, sizeof(event));
+}
+
+/* The left button: type 2, kind 2, down, number. */
+static void send_button(int fd, bool down) {
+	const uint8_t event[] = {0x02, 2, down, 1};
+	send_event(fd, event, sizeof(event));
+}
+
 void desktop_click(struct desktop *d, const uint8_t colour[3]) {
 	const struct decoded *p = &d->viewer.picture;
 	uint64_t n = 0, sum_x = 0, sum_y = 0;
@@ -331,15 +346,27 @@ void desktop_click(struct desktop *d, const uint8_t colour[3]) {
 		}
 	}
 	check(n > 0);
-	uint16_t x = (uint16_t)(sum_x / n), y = (uint16_t)(sum_y / n);
-	/* Type 3, kind 1, x, y, width, height; type 2, kind 2, down, the left one. */
-	const uint8_t move[] = {0x03, 1, (uint8_t)(x >> 8), (uint8_t)x, (uint8_t)(y >> 8),
-		(uint8_t)y, (uint8_t)(p->width >> 8), (uint8_t)p->width, (uint8_t)(p->height >> 8),
-		(uint8_t)p->height};
-	const uint8_t down[] = {0x02, 2, true, 1}, up[] = {0x02, 2, false, 1};
+	uint32_t x = (uint32_t)(sum_x / n), y = (uint32_t)(sum_y / n);
 	int fd = connect_input(d);
-	send_event(fd, move, sizeof(move));
-	send_event(fd, down, sizeof(down));
-	send_event(fd, up, sizeof(up));
+	send_position(fd, p, x, y);
+	send_button(fd, true);
+	send_button(fd, false);
+	close_input(fd);
+}
+
+void desktop_drag(struct desktop *d, unsigned seconds) {
+	const struct decoded *p = &d->viewer.picture;
+	uint64_t end = now_ns() + seconds * NSEC_PER_SEC;
+	int fd = connect_input(d);
+	send_position(fd, p, p->width / 2, p->height / 2);
+	send_key(fd, KEY_LEFTMETA, true);
+	send_button(fd, true);
+	for (uint32_t i = 0; now_ns() < end; i++) {
+		uint32_t step = i % 64 < 32 ? i % 64 : 64 - i % 64;
+		send_position(fd, p, p->width / 2 + 4 * step, p->height / 2 + 2 * step);
+		run_loop(d->farm->loop, 20);
+	}
+	send_button(fd, false);
+	send_key(fd, KEY_LEFTMETA, false);
 	close_input(fd);
 }

@@ -69,5 +69,7 @@ const char *desktop_run(struct desktop *d, unsigned seconds, const char *command
 void desktop_key(struct desktop *d, uint16_t code);
 /* Moves to the middle of what has the colour and clicks, all at once; in the same way. */
 void desktop_click(struct desktop *d, const uint8_t colour[3]);
+/* Moves the window in the picture's middle around, with Super and the left button, for so long. */
+void desktop_drag(struct desktop *d, unsigned seconds);
 
 #endif

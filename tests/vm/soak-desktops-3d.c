@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Several GNOME desktops in a VM with 3D, started within seconds of each other, all drawing all the
+ * time; then one after another is stopped and started. All keep moving, no fence is outstanding in
+ * the end, and memory and descriptors of exporter, renderer and QEMU stay what they were.
+ *
+ * scripts/soak.sh runs it. MINUTES, DESKTOPS and CYCLES say how long, how many and how often.
+ */
+#include <dirent.h>
+#include <inttypes.h>
+#include <linux/input-event-codes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "farm.h"
+#include "test.h"
+
+/* Without a frame for so long a desktop is taken for stuck; the machine may be slow and busy. */
+#define STUCK_SECONDS 120u
+#define LOOK_SECONDS  10u
+/* Growth that is no leak: caches that fill, a viewer's connection. */
+#define SLACK_KIB 131072u
+#define SLACK_FDS 16u
+
+struct usage {
+	uint64_t rss_kib;
+	unsigned fds;
+};
+
+enum part {
+	EXPORTER,
+	RENDERER,
+	QEMU,
+	N_PARTS
+};
+static const char *const part_names[] = {"exporter", "renderer", "QEMU"};
+
+static unsigned parameter(const char *name, unsigned fallback) {
+	const char *text = getenv(name);
+	return text && *text ? (unsigned)strtoul(text, NULL, 10) : fallback;
+}
+
+static struct usage usage_of(pid_t pid) {
+	struct usage u = {0};
+	char path[64], line[256];
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		(void)sscanf(line, "VmRSS: %" SCNu64, &u.rss_kib);
+	}
+	if (f) {
+		(void)fclose(f);
+	}
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	while (dir && readdir(dir)) {
+		u.fds++;
+	}
+	if (dir) {
+		(void)closedir(dir);
+	}
+	return u;
+}
+
+/* The exporter's only child; 0: it has none. */
+static pid_t renderer_of(const struct vm *vm) {
+	char path[64];
+	int pid = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)vm->gpu.pid,
+		(int)vm->gpu.pid);
+	FILE *f = fopen(path, "re");
+	if (f && fscanf(f, "%d", &pid) != 1) {
+		pid = 0;
+	}
+	if (f) {
+		(void)fclose(f);
+	}
+	return pid;
+}
+
+static void sample(const struct farm *f, const char *when, struct usage ret[N_PARTS]) {
+	const pid_t pids[N_PARTS] = {f->vm->gpu.pid, renderer_of(f->vm), f->vm->qemu.pid};
+	printf("# %-24s", when);
+	for (unsigned i = 0; i < N_PARTS; i++) {
+		ret[i] = usage_of(pids[i]);
+		printf("  %s %6" PRIu64 " MiB %3u fds", part_names[i], ret[i].rss_kib / 1024,
+			ret[i].fds);
+	}
+	printf("\n");
+	(void)fflush(stdout);
+}
+
+static void check_flat(const struct usage before[N_PARTS], const struct usage after[N_PARTS]) {
+	for (unsigned i = 0; i < N_PARTS; i++) {
+		if (after[i].rss_kib > before[i].rss_kib + SLACK_KIB ||
+			after[i].fds > before[i].fds + SLACK_FDS) {
+			fail("%s grew: %" PRIu64 " to %" PRIu64 " KiB, %u to %u descriptors",
+				part_names[i], before[i].rss_kib, after[i].rss_kib, before[i].fds,
+				after[i].fds);
+		}
+	}
+}
+
+/* Each has got a frame lately. */
+static void check_moving(struct desktop *all, unsigned n) {
+	for (unsigned i = 0; i < n; i++) {
+		const struct viewer *v = &all[i].viewer;
+		check(!v->closed);
+		check_int(v->broken, ==, 0);
+		if (now_ns() - v->last_ns > STUCK_SECONDS * NSEC_PER_SEC) {
+			desktop_log(&all[i]);
+			fail("%s stands still, after %" PRIu64 " frames", all[i].name, v->frames);
+		}
+	}
+}
+
+static void run_moving(struct desktop *all, unsigned n, unsigned seconds) {
+	uint64_t end = now_ns() + seconds * NSEC_PER_SEC;
+	while (now_ns() < end) {
+		run_loop(all[0].farm->loop, LOOK_SECONDS * 1000);
+		check_moving(all, n);
+	}
+}
+
+/* Until it is up and its terminal is seen; out of the overview, where that is small. */
+static void see(struct desktop *d) {
+	desktop_watch(d);
+	desktop_expect(d, farm_red, 5, FARM_START_SECONDS * 2, "terminal");
+	desktop_key(d, KEY_ESC);
+}
+
+static void cycle(struct desktop *d) {
+	desktop_end(d);
+	vm_run_ok(d->farm->vm, FARM_START_SECONDS, "systemctl stop helix-desktop@%s", d->name);
+	desktop_start(d, d->farm, d->number, "gnome", "1280x720");
+	see(d);
+}
+
+/* The guest's number of the last fence reached, and of the last one given out. */
+static void check_fences(struct farm *f) {
+	unsigned long long reached = 0, given = 1;
+	uint64_t deadline = now_ns() + 60 * NSEC_PER_SEC;
+	while (reached != given && now_ns() < deadline) {
+		const char *text =
+			vm_run_ok(f->vm, 60, "cat /sys/kernel/debug/dri/0/virtio-gpu-irq-fence");
+		check_int(sscanf(text, "fence %llu %llu", &reached, &given), ==, 2);
+	}
+	printf("# fences: %llu of %llu reached\n", reached, given);
+	check_int(reached, ==, given);
+}
+
+TEST_TIMEOUT(desktops_keep_moving, 86400) {
+	unsigned minutes = parameter("MINUTES", 10), n = parameter("DESKTOPS", 4);
+	unsigned cycles = parameter("CYCLES", 50);
+	struct farm f;
+	struct desktop d[FARM_DESKTOPS_MAX];
+	struct usage before[N_PARTS], after[N_PARTS];
+	char when[64];
+	check_int(n, >, 0);
+	check_int(n, <=, FARM_DESKTOPS_MAX);
+	farm_start_gl(&f, true);
+	pid_t renderer = renderer_of(f.vm);
+	check(renderer != 0);
+	for (unsigned i = 0; i < n; i++) {
+		desktop_start(&d[i], &f, i + 1, "gnome", "1280x720");
+	}
+	for (unsigned i = 0; i < n; i++) {
+		see(&d[i]);
+	}
+	sample(&f, "all are up", before);
+	for (unsigned i = 0; i < minutes; i++) {
+		run_moving(d, n, 60);
+		(void)snprintf(when, sizeof(when), "minute %u", i + 1);
+		sample(&f, when, after);
+		/* What the first minute fills is no leak. */
+		if (i == 0) {
+			memcpy(before, after, sizeof(before));
+		}
+	}
+	if (minutes > 1) {
+		check_flat(before, after);
+	}
+	for (unsigned i = 0; i < cycles; i++) {
+		cycle(&d[i % n]);
+		check_moving(d, n);
+		(void)snprintf(when, sizeof(when), "cycle %u", i + 1);
+		sample(&f, when, after);
+		if (i == n - 1) {
+			memcpy(before, after, sizeof(before));
+		}
+	}
+	if (cycles > n) {
+		check_flat(before, after);
+	}
+	/* None of it was a renderer that started again. */
+	check_int(renderer_of(f.vm), ==, renderer);
+	for (unsigned i = 0; i < n; i++) {
+		desktop_end(&d[i]);
+	}
+	vm_run_ok(f.vm, 300, "systemctl stop 'helix-desktop@*'");
+	check_fences(&f);
+	farm_stop(&f);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Desktops in containers, in a VM with 3D: what draws them, and that it draws right. */
+#include <linux/input-event-codes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "farm.h"
+#include "test.h"
+
+/* A second; the terminal counts three times in that. */
+#define MOVING_FRAMES 3u
+
+/* What a program of its container draws with. */
+static void check_driver(struct desktop *d) {
+	const char *text = desktop_run(d, 180,
+		"/usr/bin/eglinfo.* -B -p surfaceless 2>/dev/null | grep renderer: | head -n 1");
+	(void)fprintf(stderr, "# %s: %s", d->name, text);
+	if (!strstr(text, "virgl")) {
+		fail("%s: its programs draw with %s", d->name, text);
+	}
+}
+
+/* Mesa's software driver has threads, which are named after it. */
+static void check_compositor(struct desktop *d, const char *compositor) {
+	char command[256];
+	(void)snprintf(command, sizeof(command),
+		"cat /proc/$(pgrep -x %s)/task/*/comm | grep -c -e llvmpipe -e swrast; true",
+		compositor);
+	check_str(desktop_run(d, 60, command), "0\n");
+}
+
+static void check_moving(struct desktop *d, const char *when) {
+	run_loop_until(
+		d->farm->loop, &d->viewer.frames, d->viewer.frames + MOVING_FRAMES, 60000, when);
+	check_int(d->viewer.broken, ==, 0);
+}
+
+static void see_and_type(struct desktop *d) {
+	desktop_watch(d);
+	desktop_expect(d, farm_red, 10, FARM_START_SECONDS, "terminal");
+	desktop_key(d, KEY_G);
+	desktop_expect(d, farm_green, 10, 180, "key-g");
+}
+
+TEST_TIMEOUT(mutter_draws_by_3d, 1800) {
+	struct farm f;
+	struct desktop d;
+	farm_start_gl(&f, true);
+	desktop_start(&d, &f, 1, "mutter", "1024x768");
+	see_and_type(&d);
+	check_compositor(&d, "mutter");
+	check_driver(&d);
+	check_moving(&d, "frames after a program of 3D");
+	desktop_end(&d);
+	farm_stop(&f);
+}
+
+TEST_TIMEOUT(weston_draws_by_3d, 1800) {
+	struct farm f;
+	struct desktop d;
+	farm_start_gl(&f, false);
+	desktop_start(&d, &f, 1, "weston", "1024x768");
+	see_and_type(&d);
+	check_compositor(&d, "weston");
+	check(strstr(
+		vm_run_ok(f.vm, 60,
+			"journalctl -b -o cat -u helix-desktop@%s | grep -i 'GL renderer'", d.name),
+		"virgl"));
+	check_driver(&d);
+	check_moving(&d, "frames after a program of 3D");
+	desktop_end(&d);
+	farm_stop(&f);
+}
