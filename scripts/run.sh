@@ -12,7 +12,7 @@
 #   RUN_LISTEN=H:P    where to serve HXFR; default 127.0.0.1:15937
 #   RUN_WEB=PORT      where the viewer is served; default 8080
 #   RUN_MEMORY=SIZE   of the VM; default 6G, for the test guest 1G
-#   RUN_GL=auto       3D for the desktops, drawn by this machine (helix-vm --gl); default off
+#   RUN_GL=off        no 3D for the desktops; default: drawn by this machine if it can (helix-vm --gl=auto)
 #   RUN_CPUS=N        processors of the VM; default: as many as here
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -115,7 +115,7 @@ build_all() {
 
 helix_vm() {
 	start vm $build/tools/helix-vm/helix-vm --runtime-dir "$dir/vm" --listen "$listen" \
-		--exporter $build/src/frame-export/helix-frame-export --gl "${RUN_GL:-off}" --cpus "${RUN_CPUS:-$(nproc)}" \
+		--exporter $build/src/frame-export/helix-frame-export --gl "${RUN_GL:-auto}" --cpus "${RUN_CPUS:-$(nproc)}" \
 		--serial "$dir/console.log" "$@"
 	wait_for 120 "QEMU runs" test -S "$dir/vm/qmp.sock"
 	grep -h accelerator "$dir/vm.log" | sed 's/^info: helix-vm/run/'
