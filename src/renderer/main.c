@@ -107,6 +107,13 @@ int main(int argc, char *argv[]) {
 	/* Shaders are guests' secrets, and the cache is nobody's that we know. */
 	(void)setenv("MESA_SHADER_CACHE_DISABLE", "true", 1);
 
+	/*
+	 * virglrenderer and drivers print what guests make them print, without a limit. Ours and a
+	 * sanitizer's lines go to the descriptor.
+	 */
+	FILE *nowhere = log_enabled(LOG_LEVEL_DEBUG) ? NULL : fopen("/dev/null", "we");
+	stderr = nowhere ? nowhere : stderr;
+
 	int r = sandbox_enter();
 	if (r < 0) {
 		log_err_errno(r, "sandbox");

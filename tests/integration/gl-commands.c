@@ -63,6 +63,11 @@ int gl_context_attach(struct frontend *fe, uint32_t context, uint32_t resource) 
 	return gl_command(fe, &c, sizeof(c), VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, context, false);
 }
 
+int gl_resource_unref(struct frontend *fe, uint32_t id) {
+	struct virtio_gpu_resource_unref c = {.resource_id = id};
+	return gl_command(fe, &c, sizeof(c), VIRTIO_GPU_CMD_RESOURCE_UNREF, 0, false);
+}
+
 int gl_submit(struct frontend *fe, uint32_t context, const uint32_t *words, size_t n) {
 	size_t size = sizeof(struct virtio_gpu_cmd_submit) + 4 * n;
 	struct virtio_gpu_cmd_submit *c = calloc(1, size);

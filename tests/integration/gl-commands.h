@@ -31,6 +31,7 @@ int gl_context_destroy(struct frontend *fe, uint32_t context);
 int gl_context_attach(struct frontend *fe, uint32_t context, uint32_t resource);
 /* Of GL_FORMAT, for a scanout. */
 int gl_texture_create(struct frontend *fe, uint32_t id, uint32_t width, uint32_t height);
+int gl_resource_unref(struct frontend *fe, uint32_t id);
 int gl_submit(struct frontend *fe, uint32_t context, const uint32_t *words, size_t n);
 /* Surface `handle` of the texture becomes the context's only target, and all of one colour. */
 int gl_fill(struct frontend *fe, uint32_t context, uint32_t handle, uint32_t texture,

@@ -204,7 +204,7 @@ static void upload_check(struct rig *g, const struct upload *u) {
 
 static void upload_destroy(struct rig *g, struct upload *u) {
 	check_int(gpu_resource_detach_backing(g->fe, 10), ==, OK);
-	check_int(gpu_resource_unref(g->fe, 10), ==, OK);
+	check_int(gl_resource_unref(g->fe, 10), ==, OK);
 	check_int(gl_context_destroy(g->fe, 1), ==, OK);
 	guest_buffer_destroy(u->b);
 }
@@ -287,7 +287,7 @@ TEST(renderer_killed) {
 	check_int(gl_fill(g.fe, 1, 2, 10, blue), ==, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
 	check_int(flush(g.fe, 10), ==, OK); /* there is nothing to read */
 	check_int(gl_context_destroy(g.fe, 1), ==, OK);
-	check_int(gpu_resource_unref(g.fe, 10), ==, OK);
+	check_int(gl_resource_unref(g.fe, 10), ==, OK);
 
 	show_texture(&g, 2, 11);
 	check_int(gl_fill(g.fe, 2, 1, 11, orange), ==, OK);
@@ -309,6 +309,7 @@ TEST(renderer_hangs) {
 	uint64_t ns, slowest = 0;
 	rig_start(&g, options);
 	show_texture(&g, 7, 10);
+	check_int(gl_fill(g.fe, 7, 1, 10, teal), ==, OK); /* all before is done, too */
 	check_ok(fake_screen_create(
 		g.fe, 1, 320, 240, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 2, GUEST_CONTIGUOUS, &screen));
 	screen->fenced = false; /* as Linux has it; a fence would wait for those before it */
@@ -335,6 +336,31 @@ TEST(renderer_hangs) {
 	rig_stop(&g);
 }
 
+/* What a guest does not wait for keeps no place in its queue: 2D finds one, whatever the renderer does. */
+TEST(flood_of_contexts) {
+	struct rig g = {0};
+	struct fake_screen *screen;
+	rig_start(&g, NULL);
+	check_ok(fake_screen_create(
+		g.fe, 1, 320, 240, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 2, GUEST_CONTIGUOUS, &screen));
+	screen->fenced = false;
+	pid_t renderer = exporter_renderer(&g.e);
+	check_ok(kill(renderer, SIGSTOP));
+	uint64_t start = now_ns();
+	for (uint32_t i = 1; i <= 250; i++) {
+		check_int(gl_context_create(g.fe, i), ==, OK);
+		check_int(gl_texture_create(g.fe, 100 + i, 16, 16), ==, OK);
+		check_int(gl_context_attach(g.fe, i, 100 + i), ==, OK);
+	}
+	check_int(fake_screen_flip(screen, NULL, NULL), ==, OK);
+	check_int(now_ns() - start, <, 10 * NSEC_PER_SEC);
+	check_ok(kill(renderer, SIGCONT));
+	check_int(gl_fill(g.fe, 250, 1, 350, teal), ==, OK);
+	check_int(exporter_renderer(&g.e), ==, renderer);
+	fake_screen_destroy(screen);
+	rig_stop(&g);
+}
+
 TEST(too_much) {
 	static const char *const options[] = {"--gl=on", "--gl-budget=64", NULL};
 	struct rig g = {0};
@@ -355,7 +381,7 @@ TEST(too_much) {
 	check_int(made, ==, 3);
 	check_int(gl_texture_create(g.fe, 5, 16384, 16384), ==, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
 	check_int(gl_texture_create(g.fe, 5, 16385, 1), ==, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
-	check_int(gpu_resource_unref(g.fe, 1), ==, OK);
+	check_int(gl_resource_unref(g.fe, 1), ==, OK);
 	check_int(gl_texture_create(g.fe, 1, 2048, 2048), ==, OK);
 	exporter_check_alive(&g.e);
 	rig_stop(&g);
@@ -422,7 +448,7 @@ TEST(nothing_leaks) {
 		check_int(gl_fill(g.fe, i + 1, 1, i + 1, teal), ==, OK);
 		check_int(flush(g.fe, i + 1), ==, OK);
 		check_int(gl_context_destroy(g.fe, i + 1), ==, OK);
-		check_int(gpu_resource_unref(g.fe, i + 1), ==, OK);
+		check_int(gl_resource_unref(g.fe, i + 1), ==, OK);
 		if (i == 4) {
 			fds = exporter_fds(&g.e);
 		}

@@ -19,6 +19,9 @@ LOG_MODULE("gl");
 /* What a 3D resource costs at least, so that the budget bounds their number, too. */
 #define RESOURCE_COST 4096u
 
+/* Commands that the renderer has not done, with which others are not answered before they are. */
+#define BACKLOG_MAX 4096u
+
 #define MAX_LAYERS  2048u
 #define MAX_SAMPLES 32u
 
@@ -49,6 +52,20 @@ static int ask(struct command *c, struct render_message *m, struct render_extra 
 		command_hold_render(c, 1, true);
 	}
 	return r;
+}
+
+/*
+ * The same for what a guest does not wait for: unless it is fenced it is answered now, and so keeps
+ * no place in a queue that 2D needs, however long the renderer takes. What goes wrong there is seen
+ * by what comes next. Bounded, for a guest may send much more than the renderer gets done.
+ */
+static int tell(struct command *c, struct render_message *m) {
+	struct gl *gl = c->gpu->gl;
+	if (c->hdr.flags & VIRTIO_GPU_FLAG_FENCE || render_backlog(gl->render) >= BACKLOG_MAX) {
+		return ask(c, m, NULL);
+	}
+	m->context = c->hdr.ctx_id;
+	return render_command(gl->render, m, NULL, 0);
 }
 
 /* True if the command's context is there, and was not lost; else the answer says so. */
@@ -128,7 +145,7 @@ static int cmd_ctx_create(struct command *c, const void *body) {
 	}
 	size_t n = MIN((size_t)cmd->nlen, sizeof(m.u.name) - 1);
 	memcpy(m.u.name, cmd->debug_name, n);
-	r = ask(c, &m, NULL);
+	r = tell(c, &m);
 	if (r < 0) {
 		free(context);
 		return r;
@@ -153,7 +170,7 @@ static int cmd_ctx_destroy(struct command *c, const void *body) {
 	list_remove(&context->link);
 	free(context);
 	gl->n_contexts--;
-	return lost ? 0 : ask(c, &m, NULL);
+	return lost ? 0 : tell(c, &m);
 }
 
 static int context_resource(struct command *c, uint32_t resource_id, uint32_t type) {
@@ -169,7 +186,7 @@ static int context_resource(struct command *c, uint32_t resource_id, uint32_t ty
 	if (r && !r->gl) {
 		return 0;
 	}
-	return find_resource(c, resource_id) ? ask(c, &m, NULL) : -ENOENT;
+	return find_resource(c, resource_id) ? tell(c, &m) : -ENOENT;
 }
 
 static int cmd_ctx_attach(struct command *c, const void *body) {
@@ -275,7 +292,7 @@ static int cmd_resource_create_3d(struct command *c, const void *body) {
 				.flags = cmd->flags,
 			},
 	};
-	result = r->gl ? ask(c, &m, NULL) : -ENOMEM;
+	result = r->gl ? tell(c, &m) : -ENOMEM;
 	if (result < 0) {
 		resource_destroy(&c->gpu->resources, r);
 		return result;

@@ -53,9 +53,9 @@ struct render {
 	bool wants_write, ready;
 	uint64_t started_ns, progress_ns; /* of the oldest command sent */
 	uint64_t last_sequence;
-	struct list queued, sent; // struct item.link
-	unsigned n_fences;        /* of both */
-	struct list children;     // struct child.link
+	struct list queued, sent;   // struct item.link
+	unsigned n_items, n_fences; /* of both */
+	struct list children;       // struct child.link
 
 	int ring_fd;
 	uint8_t *ring;
@@ -77,6 +77,7 @@ static void extra_finish(struct render_extra *e) {
 }
 
 static void item_free(struct render *r, struct item *item) {
+	r->n_items--;
 	r->n_fences -= item->m.flags & RENDER_FLAG_FENCE ? 1 : 0;
 	list_remove(&item->link);
 	extra_finish(&item->extra);
@@ -532,6 +533,10 @@ uint32_t render_generation(const struct render *r) {
 	return r->generation;
 }
 
+unsigned render_backlog(const struct render *r) {
+	return r->n_items;
+}
+
 bool render_busy(const struct render *r) {
 	return r->n_fences > 0;
 }
@@ -556,6 +561,7 @@ int render_command(struct render *r, const struct render_message *m, struct rend
 	*extra = none;
 	item->tag = tag;
 	list_append(&r->queued, &item->link);
+	r->n_items++;
 	r->n_fences += m->flags & RENDER_FLAG_FENCE ? 1 : 0;
 	/* The renderer ends at the first thing that it must not be sent. */
 	int result = render_request_check(&item->m, sizeof(item->m), item->extra.n_fds);

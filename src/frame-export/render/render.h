@@ -62,6 +62,8 @@ void render_stop(struct render *r);
  */
 int render_command(
 	struct render *r, const struct render_message *m, struct render_extra *extra, uint64_t tag);
+/* Commands that are not done. */
+unsigned render_backlog(const struct render *r);
 /* Fences are outstanding. */
 bool render_busy(const struct render *r);
 
