@@ -13,17 +13,20 @@ const COLOURS = {
 	red: [200, 30, 30], green: [30, 180, 60], blue: [40, 60, 220], yellow: [230, 200, 30],
 	cyan: [30, 200, 220],
 };
+const TITLE_UP = 16 / 768; // from the terminal's first row to the middle of its title bar
 const AGAIN_MS = 15000; // under emulation a desktop is slow, and a key before it is ready is lost
 
 const say = (text) => console.log(`# ${kind}: ${text}`);
 
-// The part of the desktop's picture that has a colour, and the middle of that part, both 0 to 1.
+// The part of the desktop's picture that has a colour, the middle of that part, and its upper edge, all
+// 0 to 1.
 const find = (page, name) => page.evaluate((colour) => {
 	const canvas = document.getElementById('picture');
 	const { width, height } = canvas;
 	const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
-	let [n, sumX, sumY] = [0, 0, 0];
+	let [n, sumX, sumY, top] = [0, 0, 0, 0];
 	for (let y = 0; y < height; y += 4) {
+		const before = n;
 		for (let x = 0; x < width; x += 4) {
 			const at = 4 * (y * width + x);
 			if (colour.every((v, i) => Math.abs(v - data[at + i]) < 16)) {
@@ -32,23 +35,25 @@ const find = (page, name) => page.evaluate((colour) => {
 				sumY += y;
 			}
 		}
+		// Whole rows of it, not a speck somewhere.
+		top = top || (n - before > width / 16 ? y / height : 0);
 	}
-	return { share: n / (width * height / 16), x: sumX / n / width, y: sumY / n / height };
+	return { share: n / (width * height / 16), x: sumX / n / width, y: sumY / n / height, top };
 }, COLOURS[name]);
 
 const shows = (page, name, ms = 60000) => until(`${name} in the picture`, async () =>
 	(await find(page, name)).share > 0.05, ms);
 
 // Does it, again after a while, until the terminal has the colour.
-async function untilShown(page, name, act) {
+async function untilShown(page, name, act, tries = 8) {
 	const start = Date.now();
 	for (let attempt = 1; ; attempt++) {
 		await act();
-		if (await shows(page, name, AGAIN_MS).catch(() => false)) {
+		if (await shows(page, name, tries > 1 ? AGAIN_MS : 60000).catch(() => false)) {
 			say(`${name} after ${((Date.now() - start) / 1000).toFixed(1)} s, ${attempt} times tried`);
 			return;
 		}
-		assert.ok(attempt < 8, `no ${name}`);
+		assert.ok(attempt < tries, `no ${name}`);
 	}
 }
 
@@ -88,13 +93,35 @@ async function type(page) {
 }
 
 async function point(page) {
-	await page.mouse.move(...await middle(page, 'green'));
-	await page.waitForTimeout(1000); // as a hand would
-	await untilShown(page, 'yellow', async () => page.mouse.click(...await middle(page, 'green')));
+	// Moved and clicked at once, which no hand can do: the first that the pointer does is not lost.
+	await untilShown(page, 'yellow', async () => page.mouse.click(...await middle(page, 'green')), gnome ? 8 : 1);
 	await untilShown(page, 'cyan', async () => {
 		await page.mouse.move(...await middle(page, 'yellow'));
 		await page.mouse.wheel(0, 300);
 	});
+}
+
+// By its title bar, towards the middle of the screen. A hand holds on until the window follows.
+async function drag(page) {
+	const box = await page.locator('#picture').boundingBox();
+	const { x, y, top } = await find(page, 'cyan');
+	const start = [box.x + x * box.width, box.y + (top - TITLE_UP) * box.height];
+	const way = [x < 0.5 ? 100 : -100, y < 0.5 ? 60 : -60];
+	let turn = 0;
+	const pull = async (share) => {
+		turn++;
+		await page.mouse.move(...start.map((from, i) => from + share * way[i] + turn % 2));
+		await page.waitForTimeout(200);
+		const now = await find(page, 'cyan');
+		const moved = [(now.x - x) * box.width / way[0], (now.y - y) * box.height / way[1]];
+		return Math.min(...moved) > share - 0.4;
+	};
+	await page.mouse.move(...start);
+	await page.mouse.down();
+	await until('a window that follows', () => pull(0.5), 60000);
+	await until('the window where it was dragged', () => pull(1), 60000);
+	await page.mouse.up();
+	say('the terminal was dragged by its title bar');
 }
 
 async function listen(page) {
@@ -152,6 +179,7 @@ try {
 	await shows(page, 'red');
 	await type(page);
 	await point(page);
+	await drag(page);
 	await listen(page);
 	if (gnome) {
 		await exchange(page);
