@@ -121,6 +121,17 @@ static bool run_one(const struct test *test, int number) {
 	return false;
 }
 
+pid_t test_child_of(pid_t parent) {
+	char command[96], line[64] = "";
+	(void)snprintf(command, sizeof(command), "cat /proc/%d/task/*/children", (int)parent);
+	FILE *f = popen(command, "re");
+	check(f && fgets(line, sizeof(line), f));
+	(void)pclose(f);
+	pid_t pid = (pid_t)strtol(line, NULL, 10);
+	check(pid > 1);
+	return pid;
+}
+
 static bool wanted(const struct test *test, int argc, char *argv[]) {
 	if (argc < 2) {
 		return true;

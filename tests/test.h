@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 
 struct test {
 	const char *name;
@@ -25,6 +26,9 @@ void test_register(struct test *test);
 _Noreturn void test_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 _Noreturn void test_skip(const char *why);
+
+/* The only child that a process has, whichever of its threads started it; fails without one. */
+pid_t test_child_of(pid_t parent);
 
 /* Path of a file under tests/data. The string lives as long as the program. */
 const char *test_data_path(const char *name);

@@ -243,14 +243,7 @@ static uint64_t sum_threads(pid_t pid, const char *wanted) {
 }
 
 pid_t exporter_renderer(const struct exporter *e) {
-	char command[96], line[64] = "";
-	(void)snprintf(command, sizeof(command), "cat /proc/%d/task/*/children", (int)e->pid);
-	FILE *f = popen(command, "re");
-	check(f && fgets(line, sizeof(line), f));
-	(void)pclose(f);
-	pid_t pid = (pid_t)strtol(line, NULL, 10);
-	check_int(pid, >, 1);
-	return pid;
+	return test_child_of(e->pid);
 }
 
 uint64_t exporter_renderer_ns(const struct exporter *e) {

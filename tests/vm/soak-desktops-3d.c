@@ -62,24 +62,9 @@ static struct usage usage_of(pid_t pid) {
 	return u;
 }
 
-/* The exporter's only child; 0: it has none. */
-static pid_t renderer_of(const struct vm *vm) {
-	char path[64];
-	int pid = 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)vm->gpu.pid,
-		(int)vm->gpu.pid);
-	FILE *f = fopen(path, "re");
-	if (f && fscanf(f, "%d", &pid) != 1) {
-		pid = 0;
-	}
-	if (f) {
-		(void)fclose(f);
-	}
-	return pid;
-}
-
 static void sample(const struct farm *f, const char *when, struct usage ret[N_PARTS]) {
-	const pid_t pids[N_PARTS] = {f->vm->gpu.pid, renderer_of(f->vm), f->vm->qemu.pid};
+	const pid_t pids[N_PARTS] = {
+		f->vm->gpu.pid, test_child_of(f->vm->gpu.pid), f->vm->qemu.pid};
 	printf("# %-24s", when);
 	for (unsigned i = 0; i < N_PARTS; i++) {
 		ret[i] = usage_of(pids[i]);
@@ -159,7 +144,7 @@ TEST_TIMEOUT(desktops_keep_moving, 86400) {
 	check_int(n, >, 0);
 	check_int(n, <=, FARM_DESKTOPS_MAX);
 	farm_start_gl(&f, true);
-	pid_t renderer = renderer_of(f.vm);
+	pid_t renderer = test_child_of(f.vm->gpu.pid);
 	check(renderer != 0);
 	for (unsigned i = 0; i < n; i++) {
 		desktop_start(&d[i], &f, i + 1, "gnome", "1280x720");
@@ -193,7 +178,7 @@ TEST_TIMEOUT(desktops_keep_moving, 86400) {
 		check_flat(before, after);
 	}
 	/* None of it was a renderer that started again. */
-	check_int(renderer_of(f.vm), ==, renderer);
+	check_int(test_child_of(f.vm->gpu.pid), ==, renderer);
 	for (unsigned i = 0; i < n; i++) {
 		desktop_end(&d[i]);
 	}

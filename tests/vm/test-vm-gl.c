@@ -271,19 +271,6 @@ static void check_gl_works(struct lease_vm *l, const char *when) {
 	(void)fprintf(stderr, "# GL works %s\n", when);
 }
 
-/* The exporter has no other child, whichever of its threads started it. */
-static pid_t renderer_of(const struct lease_vm *l) {
-	char command[96], line[64] = "";
-	(void)snprintf(
-		command, sizeof(command), "cat /proc/%d/task/*/children", (int)l->vm->gpu.pid);
-	FILE *f = popen(command, "re");
-	check(f && fgets(line, sizeof(line), f));
-	(void)pclose(f);
-	pid_t pid = (pid_t)strtol(line, NULL, 10);
-	check_int(pid, >, 1);
-	return pid;
-}
-
 static bool exporter_logged(const struct lease_vm *l, const char *text) {
 	char *log = process_log(&l->vm->gpu);
 	bool found = strstr(log, text);
@@ -309,7 +296,7 @@ TEST_TIMEOUT(hostile_programs_harm_no_flip, 1800) {
 	check_gl_works(&l, "after too many contexts");
 	check_harmless(&l, &flips, "gl-hostile textures 30 64", GAP_MAX_S, "30 textures");
 	check_gl_works(&l, "after too many textures");
-	pid_t renderer = renderer_of(&l);
+	pid_t renderer = test_child_of(l.vm->gpu.pid);
 	check_harmless(&l, &flips, "gl-hostile loop", GAP_MAX_S, "looping");
 	check(exporter_logged(&l, "made no progress"));
 	check(kill(renderer, 0) < 0 && errno == ESRCH);
@@ -320,7 +307,7 @@ TEST_TIMEOUT(hostile_programs_harm_no_flip, 1800) {
 		start_on_lease(&l, 3, "640x480", "gl-flipper --lease-fd 3", "drawn by virgl");
 	viewer_init(&gl, l.loop, l.vm, 3);
 	run_loop_until(l.loop, &gl.counted, 20, FRAMES_MS, "frames before");
-	check_ok(kill(renderer_of(&l), SIGKILL));
+	check_ok(kill(test_child_of(l.vm->gpu.pid), SIGKILL));
 	check_harmless(&l, &flips, "sleep 3", GAP_MAX_S, "");
 	stop_job(&l, drawer);
 	viewer_finish(&gl);
