@@ -49,6 +49,7 @@ struct command_handler {
 extern const struct command_handler control_commands[];
 extern const struct command_handler cursor_commands[];
 extern const struct command_handler gl_commands[];
+extern const struct command_handler gl_resource_commands[];
 
 /* Virtio 1.2, 5.7.6.8, enum virtio_gpu_formats. -EINVAL: not one that can be shown. */
 int pixel_order_of(uint32_t format, enum pixel_order *ret);

@@ -117,6 +117,19 @@ struct gl {
 	int udmabuf; /* device; -1: there is none, or nobody would take what it makes */
 };
 
+/* Asks the renderer; the command is answered when it is done. `extra` may be NULL. */
+int gl_ask(struct command *c, struct render_message *m, struct render_extra *extra);
+/*
+ * The same for what a guest does not wait for: unless it is fenced it is answered now, and so keeps
+ * no place in a queue that 2D needs, however long the renderer takes. What goes wrong there is seen
+ * by what comes next. Bounded, for a guest may send much more than the renderer gets done.
+ */
+int gl_tell(struct command *c, struct render_message *m);
+/* True if the command's context is there, and was not lost; else the answer says so. */
+bool gl_has_context(struct command *c);
+/* One that the renderer has; NULL: there is none. */
+struct resource *gl_find_resource(struct command *c, uint32_t id);
+
 void gl_scanouts_init(struct gl *gl);
 void gl_scanouts_reset(struct gl *gl);
 /* True if the tag is a read's. */

@@ -191,6 +191,7 @@ static const struct command_handler *find_handler(
 	const struct command_handler *tables[] = {
 		queue == GPU_QUEUE_CONTROL ? control_commands : cursor_commands,
 		queue == GPU_QUEUE_CONTROL && g->gl ? gl_commands : NULL,
+		queue == GPU_QUEUE_CONTROL && g->gl ? gl_resource_commands : NULL,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		for (const struct command_handler *h = tables[i]; h && h->type != 0; h++) {
