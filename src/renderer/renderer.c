@@ -174,7 +174,14 @@ static int do_context_create(struct renderer *r, const struct request *q) {
 
 static int do_context_destroy(struct renderer *r, const struct request *q) {
 	(void)r;
+	/*
+	 * virglrenderer takes the context apart within the GL of whichever was at work, and believes
+	 * that this one's GL is still current afterwards. What that one draws next would fail and be
+	 * its end: the compositor's, when a program of its desktop ends.
+	 */
+	virgl_renderer_force_ctx_0();
 	virgl_renderer_context_destroy(q->m->context);
+	virgl_renderer_force_ctx_0();
 	return 0;
 }
 
