@@ -330,6 +330,25 @@ static void readback_free(struct nv12_readback *readback) {
 	free(readback);
 }
 
+void nv12_destroy(struct nv12 *n) {
+	struct current before;
+	if (enter(n, &before)) {
+		while (!list_empty(&n->spare)) {
+			struct nv12_readback *readback =
+				list_first(&n->spare, struct nv12_readback, link);
+			list_remove(&readback->link);
+			readback_free(readback);
+		}
+		/* These are shared; all else goes with the context. */
+		glDeleteTextures(1, &n->target);
+		glDeleteSamplers(1, &n->sampler);
+		glDeleteProgram(n->program);
+	}
+	leave(n, &before);
+	(void)eglDestroyContext(n->display, n->context);
+	free(n);
+}
+
 /* One with a buffer for so many bytes, bound to be written. */
 static struct nv12_readback *take_readback(struct nv12 *n, size_t size) {
 	struct nv12_readback *readback;

@@ -35,6 +35,8 @@ uint32_t nv12_rows(uint32_t height);
 
 /* -ENOTSUP: GL here lacks what it takes; -ENOMEM. */
 int nv12_create(struct nv12 **ret);
+/* After all its targets and readbacks. */
+void nv12_destroy(struct nv12 *n);
 /* GL draws with this machine's CPUs. */
 bool nv12_software(const struct nv12 *n);
 

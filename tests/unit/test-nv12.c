@@ -35,7 +35,7 @@ static void gl_start(struct gl *g) {
 static void gl_stop(struct gl *g) {
 	(void)eglMakeCurrent(g->display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
 	(void)eglDestroyContext(g->display, g->context);
-	(void)eglTerminate(g->display);
+	/* The display stays: Mesa loses some of its memory when it is terminated. */
 }
 
 static void ignore(struct surface *s) {
@@ -161,6 +161,7 @@ TEST(same_bytes) {
 		finish_and_check(n, start(n, &m, &view, &view, NULL), &m, &view, &view);
 		image_destroy(&m);
 	}
+	nv12_destroy(n);
 	gl_stop(&g);
 }
 
@@ -192,6 +193,7 @@ TEST(only_damage) {
 	check_int(nv12_start(n, &nothing, NULL, &readbacks[0]), ==, -EINVAL);
 	finish_and_check(n, start(n, &m, &view, &all, NULL), &m, &view, &all);
 	image_destroy(&m);
+	nv12_destroy(n);
 	gl_stop(&g);
 }
 
@@ -233,6 +235,7 @@ TEST(into_a_dmabuf) {
 		image_destroy(&m);
 	}
 	nv12_target_destroy(n, target);
+	nv12_destroy(n);
 	gl_stop(&g);
 	(void)close(dmabuf);
 	(void)close(memfd);
@@ -273,5 +276,6 @@ TEST(shares_no_state) {
 	check(!glIsEnabled(GL_SCISSOR_TEST));
 	check_int(glGetError(), ==, GL_NO_ERROR);
 	image_destroy(&m);
+	nv12_destroy(n);
 	gl_stop(&g);
 }
