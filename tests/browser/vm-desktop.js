@@ -179,7 +179,10 @@ try {
 	await shows(page, 'red');
 	await type(page);
 	await point(page);
-	await drag(page);
+	if (gnome) {
+		// Weston puts windows anywhere, with the title bar under its panel, too.
+		await drag(page);
+	}
 	await listen(page);
 	if (gnome) {
 		await exchange(page);
