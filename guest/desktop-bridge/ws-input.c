@@ -17,10 +17,6 @@ struct ws_input {
 	struct input_client client;
 };
 
-bool ws_event_is_move(const struct ws_event *e) {
-	return e->kind == WS_EVENT_ABSOLUTE || e->kind == WS_EVENT_RELATIVE;
-}
-
 void bridge_event(struct bridge *b, struct input_client *c, const struct ws_event *e) {
 	uint32_t width, height;
 	if (e->kind == WS_EVENT_ABSOLUTE || e->kind == WS_EVENT_TOUCH) {

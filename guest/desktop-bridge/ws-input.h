@@ -12,9 +12,6 @@ int ws_input_create(
 void ws_inputs_destroy(struct bridge *b);
 void ws_inputs_close(struct bridge *b, uint16_t code, const char *reason);
 
-/* A motion of the pointer. */
-bool ws_event_is_move(const struct ws_event *e);
-
 /* An event of anybody, with what has to be known for it. */
 void bridge_event(struct bridge *b, struct input_client *c, const struct ws_event *e);
 

@@ -268,4 +268,9 @@ struct ws_event {
 		dy; /* SCROLL: 15 is a notch of a wheel, down and right positive; RELATIVE: pixels */
 };
 
+/* A motion of the pointer. */
+static inline bool ws_event_is_move(const struct ws_event *e) {
+	return e->kind == WS_EVENT_ABSOLUTE || e->kind == WS_EVENT_RELATIVE;
+}
+
 #endif

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "early.h"
 
-static bool is_move(const struct ws_event *e) {
-	return e->kind == WS_EVENT_ABSOLUTE || e->kind == WS_EVENT_RELATIVE;
-}
-
 static bool merge(struct early *e, const struct input_client *c, const struct ws_event *event) {
 	struct early_event *last = e->n > 0 ? &e->events[e->n - 1] : NULL;
-	if (!last || last->client != c || !is_move(event) || last->event.kind != event->kind) {
+	if (!last || last->client != c || !ws_event_is_move(event) ||
+		last->event.kind != event->kind) {
 		return false;
 	}
 	double dx = last->event.dx, dy = last->event.dy;

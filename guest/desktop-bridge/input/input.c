@@ -225,7 +225,7 @@ static bool is_release(const struct input_client *c, const struct ws_event *e) {
 
 static void take(struct input_client *c, const struct ws_event *e) {
 	struct input *in = c->input;
-	if (e->kind == WS_EVENT_ABSOLUTE || e->kind == WS_EVENT_RELATIVE) {
+	if (ws_event_is_move(e)) {
 		take_move(in, e);
 		return;
 	}
