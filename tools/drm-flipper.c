@@ -50,12 +50,7 @@ static int set_device(const char *value, void *data) {
 }
 
 static int set_lease_fd(const char *value, void *data) {
-	uint32_t fd;
-	int r = parse_u32(value, 0, INT32_MAX, &fd);
-	if (r == 0) {
-		((struct config *)data)->lease_fd = (int)fd;
-	}
-	return r;
+	return parse_fd(value, &((struct config *)data)->lease_fd);
 }
 
 static int set_connector(const char *value, void *data) {

@@ -35,6 +35,15 @@ int parse_u32(const char *s, uint32_t min, uint32_t max, uint32_t *ret) {
 	return 0;
 }
 
+int parse_fd(const char *s, int *ret) {
+	uint32_t fd;
+	int r = parse_u32(s, 0, INT32_MAX, &fd);
+	if (r == 0) {
+		*ret = (int)fd;
+	}
+	return r;
+}
+
 int parse_mode(const char *s, uint32_t *ret_width, uint32_t *ret_height, uint32_t *ret_hz) {
 	char text[64];
 	if (!s || strlen(s) >= sizeof(text)) {

@@ -11,6 +11,8 @@
  */
 int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 int parse_u32(const char *s, uint32_t min, uint32_t max, uint32_t *ret);
+/* Number of an inherited descriptor, likewise. */
+int parse_fd(const char *s, int *ret);
 
 /* "1920x1080" or "1920x1080@60"; `*ret_hz` is left alone without the second part. */
 int parse_mode(const char *s, uint32_t *ret_width, uint32_t *ret_height, uint32_t *ret_hz);

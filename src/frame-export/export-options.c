@@ -17,10 +17,7 @@ static int set_socket_path(const char *value, void *data) {
 }
 
 static int set_fd(const char *value, void *data) {
-	uint32_t fd;
-	int r = parse_u32(value, 0, INT32_MAX, &fd);
-	((struct export_options *)data)->fd = r < 0 ? -1 : (int)fd;
-	return r;
+	return parse_fd(value, &((struct export_options *)data)->fd);
 }
 
 static int set_qmp(const char *value, void *data) {

@@ -57,10 +57,7 @@ static int set_render_node(const char *value, void *data) {
 }
 
 static int set_lease_fd(const char *value, void *data) {
-	uint32_t fd;
-	int r = parse_u32(value, 0, INT32_MAX, &fd);
-	((struct config *)data)->lease_fd = r < 0 ? -1 : (int)fd;
-	return r;
+	return parse_fd(value, &((struct config *)data)->lease_fd);
 }
 
 static int set_rate(const char *value, void *data) {
