@@ -6,11 +6,11 @@
 #include <libavutil/hwcontext_drm.h>
 
 /* <drm_fourcc.h>: DRM_FORMAT_NV12 and DRM_FORMAT_MOD_LINEAR */
-#define FORMAT_NV12     (0x4eu << 0 | 0x56u << 8 | 0x31u << 16 | 0x32u << 24)
+#define FORMAT_NV12     0x3231564eu
 #define MODIFIER_LINEAR 0u
 
-/* Frames without a device: enough to map a descriptor to memory. */
-static int make_frames(uint32_t width, uint32_t height, AVBufferRef **ret) {
+/* Without a device: that would be for allocating them, too. */
+int avcodec_import_create(uint32_t width, uint32_t height, AVBufferRef **ret) {
 	AVBufferRef *device = av_hwdevice_ctx_alloc(AV_HWDEVICE_TYPE_DRM);
 	if (!device) {
 		return -ENOTSUP;
@@ -55,26 +55,22 @@ static void describe(const struct gpu_picture *gpu, AVDRMFrameDescriptor *ret) {
 	};
 }
 
-static int map(
-	const struct picture *p, uint32_t width, uint32_t height, AVFrame *source, AVFrame *ret) {
+static int map(const struct picture *p, AVBufferRef *dmabufs, AVFrame *source, AVFrame *ret) {
 	source->buf[0] = av_buffer_allocz(sizeof(AVDRMFrameDescriptor));
-	if (!source->buf[0]) {
+	source->hw_frames_ctx = av_buffer_ref(dmabufs);
+	if (!source->buf[0] || !source->hw_frames_ctx) {
 		return -ENOMEM;
-	}
-	int r = make_frames(width, height, &source->hw_frames_ctx);
-	if (r < 0) {
-		return r;
 	}
 	source->data[0] = source->buf[0]->data;
 	describe(p->gpu, (AVDRMFrameDescriptor *)source->data[0]);
 	source->format = AV_PIX_FMT_DRM_PRIME;
-	source->width = (int)width;
-	source->height = (int)height;
+	source->width = (int)p->width;
+	source->height = (int)p->height;
 	return av_hwframe_map(ret, source, AV_HWFRAME_MAP_READ) < 0 ? -EIO : 0;
 }
 
-int avcodec_import(const struct picture *p, uint32_t width, uint32_t height, AVBufferRef *frames,
-	AVFrame *ret) {
+int avcodec_import(
+	const struct picture *p, AVBufferRef *dmabufs, AVBufferRef *frames, AVFrame *ret) {
 	AVFrame *source = av_frame_alloc();
 	if (!source) {
 		return -ENOMEM;
@@ -87,7 +83,7 @@ int avcodec_import(const struct picture *p, uint32_t width, uint32_t height, AVB
 		r = ret->hw_frames_ctx ? 0 : -ENOMEM;
 	}
 	if (r >= 0) {
-		r = map(p, width, height, source, ret);
+		r = map(p, dmabufs, source, ret);
 	}
 	av_frame_free(&source);
 	if (r < 0) {

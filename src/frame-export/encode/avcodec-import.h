@@ -10,12 +10,14 @@
 
 #include "picture.h"
 
+/* What dmabufs of that size are described in. -ENOTSUP: this libavutil knows none; -ENOMEM. */
+int avcodec_import_create(uint32_t width, uint32_t height, AVBufferRef **ret);
 /*
  * Makes `ret`, which is empty, the picture: of `frames`, the surfaces of a device, or, NULL, NV12 in
- * memory. The dmabuf must stay until it is unreferenced. 0; -ENOTSUP: this libavutil knows no
- * dmabufs; -ENOMEM, -EIO.
+ * memory. `dmabufs`: from avcodec_import_create. The dmabuf must stay until `ret` is unreferenced.
+ * 0, -ENOMEM, -EIO.
  */
-int avcodec_import(const struct picture *p, uint32_t width, uint32_t height, AVBufferRef *frames,
-	AVFrame *ret);
+int avcodec_import(
+	const struct picture *p, AVBufferRef *dmabufs, AVBufferRef *frames, AVFrame *ret);
 
 #endif

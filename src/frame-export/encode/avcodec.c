@@ -61,6 +61,7 @@ struct encoder_avcodec {
 	AVCodecContext *codec; // NULL until opened
 	AVBufferRef *device;   // may be NULL
 	AVBufferRef *frames;   // may be NULL
+	AVBufferRef *dmabufs;  // of avcodec_import; NULL until the first one
 	AVFrame *memory;       /* the picture, where it is */
 	AVFrame *surface;      /* on the device */
 	AVPacket *packet;
@@ -147,6 +148,7 @@ void avcodec_encoder_destroy(struct encoder *encoder) {
 	struct encoder_avcodec *e = from(encoder);
 	close_codec(e);
 	av_buffer_unref(&e->device);
+	av_buffer_unref(&e->dmabufs);
 	av_frame_free(&e->memory);
 	av_frame_free(&e->surface);
 	av_packet_free(&e->packet);
@@ -360,10 +362,15 @@ static int wrap_picture(struct encoder_avcodec *e, const struct picture *p) {
 	return f->buf[0] && f->buf[1] ? 0 : -ENOMEM;
 }
 
+static int import_picture(struct encoder_avcodec *e, const struct picture *p) {
+	int r = e->dmabufs ? 0 : avcodec_import_create(p->width, p->height, &e->dmabufs);
+	return r < 0 ? r : avcodec_import(p, e->dmabufs, e->frames, e->surface);
+}
+
 /* The frame to encode: of memory, or of the device. */
 static int put_picture(struct encoder_avcodec *e, struct picture *p, AVFrame **ret) {
 	if (p->gpu && e->base.ops->imports && !e->copies) {
-		int r = avcodec_import(p, p->width, p->height, e->frames, e->surface);
+		int r = import_picture(e, p);
 		if (r >= 0) {
 			*ret = e->surface;
 			return 0;
