@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The 3D commands of the control queue. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -269,7 +268,6 @@ int gl_create(sd_event *loop, const struct gl_config *config, struct gpu *g, str
 	gl->budget = config->budget;
 	list_init(&gl->contexts);
 	gl_scanouts_init(gl);
-	gl->udmabuf = config->direct ? udmabuf_open() : -1;
 	struct render_config render = {
 		.program = config->program,
 		.render_node = config->render_node,
@@ -280,10 +278,10 @@ int gl_create(sd_event *loop, const struct gl_config *config, struct gpu *g, str
 	};
 	int r = render_create(loop, &render, &gl->render);
 	if (r < 0) {
-		(void)close_fd(gl->udmabuf);
 		free(gl);
 		return r;
 	}
+	gl->udmabuf = config->direct ? udmabuf_open() : -1;
 	*ret = gl;
 	return 0;
 }

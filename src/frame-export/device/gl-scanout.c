@@ -169,14 +169,10 @@ static int slot_share(struct gl *gl, struct gl_slot *slot) {
 	};
 	const int shared[] = {slot->fd, s->gpu.dmabuf};
 	struct render_extra extra = {0};
-	while (extra.n_fds < ARRAY_SIZE(shared) && shared[extra.n_fds] >= 0) {
-		int fd = fcntl(shared[extra.n_fds], F_DUPFD_CLOEXEC, 3);
+	for (size_t i = 0; i < ARRAY_SIZE(shared) && shared[i] >= 0; i++) {
+		int fd = fcntl(shared[i], F_DUPFD_CLOEXEC, 3);
 		if (fd < 0) {
-			int error = -errno;
-			if (extra.n_fds > 0) {
-				(void)close_fd(extra.fds[0]);
-			}
-			return error;
+			break; /* without the memory it is refused, without the dmabuf read back */
 		}
 		extra.fds[extra.n_fds++] = fd;
 	}
