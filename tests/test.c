@@ -46,13 +46,16 @@ const char *test_data_path(const char *name) {
 	return path;
 }
 
-static int count_fds(void) {
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-	while (readdir(dir)) {
-		n++;
+unsigned test_fds_of(pid_t pid) {
+	char path[64];
+	unsigned n = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	check(dir);
+	for (struct dirent *d; (d = readdir(dir));) {
+		n += d->d_name[0] != '.';
 	}
-	closedir(dir);
+	(void)closedir(dir);
 	return n;
 }
 
@@ -61,11 +64,11 @@ static _Noreturn void run_child(const struct test *test, int fd) {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setpgid(0, 0);
 	alarm(test->timeout_s);
-	int before = count_fds();
+	unsigned before = test_fds_of(getpid());
 	test->run();
-	int after = count_fds();
+	unsigned after = test_fds_of(getpid());
 	if (after > before) {
-		dprintf(fd, "leaves %d file descriptors open", after - before);
+		dprintf(fd, "leaves %u file descriptors open", after - before);
 		_exit(EXIT_FAILURE);
 	}
 	/* exit, not _exit: LeakSanitizer reports at exit. */

@@ -29,6 +29,8 @@ _Noreturn void test_skip(const char *why);
 
 /* The only child that a process has, whichever of its threads started it; fails without one. */
 pid_t test_child_of(pid_t parent);
+/* How many descriptors a process has; of one's own, one more. */
+unsigned test_fds_of(pid_t pid);
 
 /* Path of a file under tests/data. The string lives as long as the program. */
 const char *test_data_path(const char *name);

@@ -81,9 +81,5 @@ void clipboard_rig_expect(
 }
 
 unsigned clipboard_rig_fds(void) {
-	unsigned n = 0;
-	for (int fd = 0; fd < 1024; fd++) {
-		n += fcntl(fd, F_GETFD) >= 0;
-	}
-	return n;
+	return test_fds_of(getpid());
 }

@@ -168,16 +168,7 @@ void rig_stop(struct rig *r) {
 }
 
 unsigned rig_fds(const struct rig *r) {
-	char path[64];
-	unsigned n = 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)r->bridge);
-	DIR *dir = opendir(path);
-	check(dir);
-	while (readdir(dir)) {
-		n++;
-	}
-	(void)closedir(dir);
-	return n;
+	return test_fds_of(r->bridge);
 }
 
 size_t rig_rss(const struct rig *r) {

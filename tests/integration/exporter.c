@@ -205,16 +205,7 @@ size_t exporter_rss(const struct exporter *e) {
 }
 
 unsigned exporter_fds(const struct exporter *e) {
-	char path[64];
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)e->pid);
-	DIR *dir = opendir(path);
-	check(dir);
-	unsigned n = 0;
-	while (readdir(dir)) {
-		n++;
-	}
-	(void)closedir(dir);
-	return n - 2;
+	return test_fds_of(e->pid);
 }
 
 /* utime and stime would be in ticks of 10 ms: schedstat has nanoseconds, for each thread. */

@@ -228,16 +228,7 @@ sd_bus *logind_bus_connect(const struct logind_bus *b) {
 }
 
 unsigned logind_bus_fds(const struct logind_bus *b) {
-	char path[64];
-	unsigned n = 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)b->service);
-	DIR *dir = opendir(path);
-	check(dir != NULL);
-	while (readdir(dir)) {
-		n++;
-	}
-	(void)closedir(dir);
-	return n;
+	return test_fds_of(b->service);
 }
 
 size_t logind_bus_rss(const struct logind_bus *b) {

@@ -6,7 +6,6 @@
  *
  * scripts/soak.sh runs it. MINUTES, DESKTOPS and CYCLES say how long, how many and how often.
  */
-#include <dirent.h>
 #include <inttypes.h>
 #include <linux/input-event-codes.h>
 #include <stdio.h>
@@ -51,14 +50,7 @@ static struct usage usage_of(pid_t pid) {
 	if (f) {
 		(void)fclose(f);
 	}
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	DIR *dir = opendir(path);
-	while (dir && readdir(dir)) {
-		u.fds++;
-	}
-	if (dir) {
-		(void)closedir(dir);
-	}
+	u.fds = test_fds_of(pid);
 	return u;
 }
 
