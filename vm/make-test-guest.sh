@@ -215,9 +215,10 @@ for program in "${programs[@]}"; do
 	install -m 755 "$program" "$root/bin/$name"
 done
 # Each library at the path where the loader looks for it: links are followed.
-while read -r lib; do
+mapfile -t libs < <(libraries "${programs[@]}" "${gl_plugins[@]}")
+for lib in "${libs[@]}" "${gl_plugins[@]}"; do
 	install -D -m 755 "$lib" "$root$lib"
-done < <(libraries "${programs[@]}" "${gl_plugins[@]}" && printf '%s\n' "${gl_plugins[@]}")
+done
 for file in "${gl_data[@]}"; do
 	mkdir -p "$root${file%/*}"
 	cp -r "$file" "$root$file"
