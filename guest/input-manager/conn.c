@@ -21,7 +21,7 @@ _Static_assert((unsigned)_INPUT_KIND_MAX <= SEND_FDS_MAX, "a set in one packet")
  * How often a link that waits for the compositor to read looks whether it has, and for how long.
  * The kernel has no event for "it was read".
  */
-#define READER_LOOK_NS     (3 * NSEC_PER_MSEC)
+#define READER_LOOK_NS     (1 * NSEC_PER_MSEC)
 #define READER_PATIENCE_NS (2 * NSEC_PER_SEC)
 
 void conn_log(const struct conn *c, const char *what) {

@@ -104,7 +104,7 @@ void set_detach(struct conn *link);
 
 enum feed {
 	FEED_DONE,
-	FEED_WAIT,  /* there are more than the reader has room for; try again in a while */
+	FEED_WAIT,  /* the reader has to read first; try again in a while */
 	FEED_ENDED, /* the set has ended, and with it the link */
 };
 

@@ -218,14 +218,27 @@ void set_detach(struct conn *link) {
 	}
 }
 
-static bool has_room(struct set *set, const struct report *report) {
-	enum input_kind kind = report->kind;
-	if (!device_has_unread(&set->devices[kind])) {
+/* Whether there is something that somebody is going to read. */
+static bool has_unread(struct set *set, unsigned kind) {
+	if (set->unread[kind] > 0 && !device_has_unread(&set->devices[kind])) {
 		set->unread[kind] = 0;
 		set->unwatched[kind] = false;
 	}
-	return set->unwatched[kind] || set->unread[kind] == 0 ||
-		set->unread[kind] + report->n_events <= device_capacity(kind);
+	return set->unread[kind] > 0 && !set->unwatched[kind];
+}
+
+/*
+ * A reader takes up its devices in no order that we know. What is done with one of them is written
+ * when all before it on the others was read, or a click would overtake the key that is held for it.
+ */
+static bool may_write(struct set *set, const struct report *report) {
+	for (unsigned kind = 0; kind < _INPUT_KIND_MAX; kind++) {
+		if (kind != report->kind && has_unread(set, kind)) {
+			return false;
+		}
+	}
+	return !has_unread(set, report->kind) ||
+		set->unread[report->kind] + report->n_events <= device_capacity(report->kind);
 }
 
 static int write_report(struct set *set, const struct report *report) {
@@ -252,7 +265,7 @@ enum feed set_feed(struct conn *link) {
 				&link->report);
 			link->has_report = true;
 		}
-		if (!has_room(set, &link->report)) {
+		if (!may_write(set, &link->report)) {
 			return FEED_WAIT;
 		}
 		link->has_report = false;
@@ -268,5 +281,8 @@ enum feed set_feed(struct conn *link) {
 }
 
 void set_feed_anyway(struct conn *link) {
-	link->set->unwatched[link->report.kind] = true;
+	struct set *set = link->set;
+	for (unsigned kind = 0; kind < _INPUT_KIND_MAX; kind++) {
+		set->unwatched[kind] = set->unread[kind] > 0;
+	}
 }

@@ -101,11 +101,12 @@ async function point(page) {
 	});
 }
 
-// By its title bar, towards the middle of the screen. A hand holds on until the window follows.
+// Towards the middle of the screen: by the title bar, and in Weston, which puts windows anywhere, with
+// that bar under its panel, too, by Super. A hand holds on until the window follows.
 async function drag(page) {
 	const box = await page.locator('#picture').boundingBox();
 	const { x, y, top } = await find(page, 'cyan');
-	const start = [box.x + x * box.width, box.y + (top - TITLE_UP) * box.height];
+	const start = [box.x + x * box.width, box.y + (gnome ? top - TITLE_UP : y) * box.height];
 	const way = [x < 0.5 ? 100 : -100, y < 0.5 ? 60 : -60];
 	let turn = 0;
 	const pull = async (share) => {
@@ -117,11 +118,17 @@ async function drag(page) {
 		return Math.min(...moved) > share - 0.4;
 	};
 	await page.mouse.move(...start);
+	if (!gnome) {
+		await page.keyboard.down('Meta');
+	}
 	await page.mouse.down();
 	await until('a window that follows', () => pull(0.5), 60000);
 	await until('the window where it was dragged', () => pull(1), 60000);
 	await page.mouse.up();
-	say('the terminal was dragged by its title bar');
+	if (!gnome) {
+		await page.keyboard.up('Meta');
+	}
+	say('the terminal was dragged');
 }
 
 async function listen(page) {
@@ -173,27 +180,32 @@ async function reload(page) {
 	await untilShown(page, 'red', press(page, 'r'));
 }
 
+const picture = async (page, name) => {
+	if (process.env.HELIX_TEST_PICTURES) {
+		await page.screenshot({ path: `${process.env.HELIX_TEST_PICTURES}/browser-${kind}${name}.png` });
+	}
+};
+
 const bench = new Bench();
+let page = null;
 try {
-	const page = await openFromGrid(bench);
+	page = await openFromGrid(bench);
 	await shows(page, 'red');
 	await type(page);
 	await point(page);
-	if (gnome) {
-		// Weston puts windows anywhere, with the title bar under its panel, too.
-		await drag(page);
-	}
+	await drag(page);
 	await listen(page);
 	if (gnome) {
 		await exchange(page);
 	}
 	await resize(page);
 	await reload(page);
-	if (process.env.HELIX_TEST_PICTURES) {
-		await page.screenshot({ path: `${process.env.HELIX_TEST_PICTURES}/browser-${kind}.png` });
-	}
+	await picture(page, '');
 } catch (error) {
 	console.log(`# ${kind}: ${error.stack}`);
+	if (page) {
+		await picture(page, '-failed');
+	}
 	process.exitCode = 1;
 } finally {
 	await bench.stop();

@@ -442,6 +442,41 @@ TEST(readers_are_waited_for) {
 	stop(&s);
 }
 
+/* Else a compositor that finds both could take the click before the key. */
+TEST(devices_keep_their_order) {
+	struct setup s;
+	start(&s);
+	struct input_set set = create(&s);
+	struct input_link link = attach(&s, &set);
+	struct pollfd pointer = {.fd = set.devices[1].fd, .events = POLLIN};
+	struct pollfd keyboard = {.fd = set.devices[0].fd, .events = POLLIN};
+	check_ok(input_link_key(&link, KEY_LEFTMETA, true));
+	check_ok(input_link_button(&link, BTN_LEFT, true));
+	check_ok(input_link_key(&link, KEY_LEFTMETA, false));
+	check_ok(input_link_flush(&link));
+	check_int(poll(&pointer, 1, 100), ==, 0);
+	expect_events(&set, INPUT_KEYBOARD, "1:125=1 |");
+	check_int(poll(&pointer, 1, WAIT_MS), ==, 1);
+	check_int(poll(&keyboard, 1, 100), ==, 0);
+	expect_events(&set, INPUT_POINTER, "1:272=1 |");
+	expect_events(&set, INPUT_KEYBOARD, "1:125=0 |");
+	/* A device that nobody reads holds up the others once. */
+	check_ok(input_link_touch(&link, 0, true, 1, 2));
+	for (unsigned i = 0; i < 3; i++) {
+		check_ok(input_link_key(&link, KEY_A, i % 2 == 0));
+	}
+	check_ok(input_link_flush(&link));
+	check_int(poll(&keyboard, 1, WAIT_MS), ==, 1);
+	expect_events(&set, INPUT_KEYBOARD, "1:30=1 |");
+	uint64_t before = now_ns();
+	expect_events(&set, INPUT_KEYBOARD, "1:30=0 |");
+	expect_events(&set, INPUT_KEYBOARD, "1:30=1 |");
+	check_int((now_ns() - before) / NSEC_PER_MSEC, <, 1000);
+	input_link_close(&link);
+	input_set_finish(&set);
+	stop(&s);
+}
+
 TEST(grab_that_is_lost_ends_the_set) {
 	struct setup s;
 	start(&s);
