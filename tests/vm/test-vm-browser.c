@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "farm.h"
 #include "test.h"
@@ -46,7 +47,11 @@ static void sit_down(struct farm *f, struct desktop *d, const char *kind) {
 		HELIX_NODE, HELIX_BROWSER_SOURCE "/vm-desktop.js", kind, port, NULL};
 	int status = vm_host_run(f->vm, 1500, &output, argv);
 	(void)fprintf(stderr, "%s", output);
+	bool none = strstr(output, "# SKIP");
 	free(output);
+	if (none) {
+		skip("no Chromium or no playwright-core (scripts/setup.sh test)");
+	}
 	if (status != 0) {
 		desktop_log(d);
 	}
