@@ -8,6 +8,8 @@
 
 LOG_MODULE("http");
 
+#define TEXT_TYPE "text/plain; charset=utf-8"
+
 /* For a whole request, TLS included; between two of them; for an answer that nobody takes. */
 #define REQUEST_TIME_NS (10 * NSEC_PER_SEC)
 #define IDLE_TIME_NS    (60 * NSEC_PER_SEC)
@@ -139,10 +141,17 @@ void conn_answer(struct conn *c, unsigned status, const char *type, const char *
 }
 
 void conn_answer_text(struct conn *c, unsigned status, const char *text) {
-	conn_answer(c, status, "text/plain; charset=utf-8",
+	conn_answer(c, status, TEXT_TYPE,
 		status == 401 ? "WWW-Authenticate: Bearer\r\nCache-Control: no-store\r\n"
 			      : "Cache-Control: no-store\r\n",
 		text, strlen(text));
+}
+
+void conn_answer_method(struct conn *c, const char *allowed, const char *text) {
+	char headers[64];
+	(void)snprintf(
+		headers, sizeof(headers), "Allow: %s\r\nCache-Control: no-store\r\n", allowed);
+	conn_answer(c, 405, TEXT_TYPE, headers, text, strlen(text));
 }
 
 void conn_answer_file(

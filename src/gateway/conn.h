@@ -53,6 +53,8 @@ void conn_destroy(struct conn *c);
 void conn_answer(struct conn *c, unsigned status, const char *type, const char *headers,
 	const void *body, size_t n);
 void conn_answer_text(struct conn *c, unsigned status, const char *text);
+/** 405: another method than those `allowed`, which are named as in the Allow header. */
+void conn_answer_method(struct conn *c, const char *allowed, const char *text);
 void conn_answer_blob(struct conn *c, const char *type, const char *headers, struct blob *blob);
 void conn_answer_file(struct conn *c, const char *type, const char *headers, int fd, uint64_t size);
 /* The connection changes hands after this head, which is all of the answer. */

@@ -19,6 +19,7 @@
 #define DESKTOPS   "/api/v1/desktops"
 #define BEARER     "Bearer "
 #define ORIGIN_MAX 320
+#define READING    "GET, HEAD"
 
 static bool method_is(const struct conn *c, const char *method) {
 	return http_text_is(c->head.method, method);
@@ -198,7 +199,7 @@ static void answer_owned(struct conn *c, const char *type, char *text) {
 static void route_desktops(struct conn *c, struct http_text rest) {
 	struct desktop *d;
 	if (!is_reading(c)) {
-		conn_answer_text(c, 405, "It can only be read.\n");
+		conn_answer_method(c, READING, "It can only be read.\n");
 		return;
 	}
 	if (rest.n == 0) {
@@ -242,11 +243,11 @@ static bool route_open(struct conn *c, struct http_text path, enum routed *ret) 
 	if (!api && !cut_prefix(&path, "/log")) {
 		return false;
 	}
-	bool in = http_text_is(path, "in"), out = http_text_is(path, "out");
-	if (in && !api && is_reading(c)) {
+	bool in = http_text_is(path, "in"), out = http_text_is(path, "out"), page = in && !api;
+	if (page && is_reading(c)) {
 		login_answer_page(c, 200);
 	} else if ((in || out) && !method_is(c, "POST")) {
-		conn_answer_text(c, 405, "POST, please.\n");
+		conn_answer_method(c, page ? READING ", POST" : "POST", "POST, please.\n");
 	} else if (in) {
 		*ret = login_answer(c, api);
 	} else if (out) {
@@ -268,7 +269,7 @@ static void route_known(struct conn *c, struct http_text path, struct http_text 
 	} else if (cut_prefix(&path, "/api/")) {
 		conn_answer_text(c, 404, "There is nothing here.\n");
 	} else if (!is_reading(c)) {
-		conn_answer_text(c, 405, "It can only be read.\n");
+		conn_answer_method(c, READING, "It can only be read.\n");
 	} else {
 		static_files_answer(c, path);
 	}

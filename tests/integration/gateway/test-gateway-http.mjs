@@ -35,7 +35,13 @@ test('files', async () => {
 	const head = await g.request('/', { token: control, method: 'HEAD' });
 	assert.equal(head.headers['content-length'], '18');
 	assert.equal(head.body.length, 0);
-	assert.equal((await g.request('/', { token: control, method: 'DELETE' })).status, 405);
+	for (const [target, method, allow] of [
+		['/', 'DELETE', 'GET, HEAD'], ['/api/v1/desktops', 'POST', 'GET, HEAD'],
+		['/login', 'PUT', 'GET, HEAD, POST'], ['/api/v1/login', 'GET', 'POST'], ['/logout', 'GET', 'POST'],
+	]) {
+		const refused = await g.request(target, { token: control, method });
+		assert.deepEqual([refused.status, refused.headers.allow], [405, allow], target);
+	}
 	assert.equal((await g.request('/js', { token: control })).status, 404);
 	assert.equal((await g.request('/nothing', { token: control })).status, 404);
 });
