@@ -155,8 +155,10 @@ count_tests() {
 	part == "stdout" && /^ok [0-9]+.*# SKIP/ { skip++; printf "%s: %s\n", name, $0 >"/dev/stderr"; next }
 	part == "stdout" && /^ok [0-9]+/ { ok++ }
 	part == "stdout" && /^1\.\.0.*# SKIP/ { skip++; printf "%s: %s\n", name, $0 >"/dev/stderr" }
+	# Node says why in YAML.
+	part == "stdout" && why != "" && /^  (---|[A-Za-z_]+: )/ && !/^  error: / { next }
 	part == "stdout" && why != "" {
-		printf "%s%s\n", why, /^#/ ? ": " substr($0, 3) : "" >"/dev/stderr"
+		printf "%s%s\n", why, sub(/^(# |  error: )/, ": ") ? $0 : "" >"/dev/stderr"
 		why = ""
 	}
 	part == "stdout" && /^not ok [0-9]+/ { no++; why = name ": " $0 }
