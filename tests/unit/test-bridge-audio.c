@@ -144,10 +144,10 @@ TEST(times_follow_the_samples) {
 	for (unsigned i = 0; i < 10; i++) {
 		feed(e, t + i * NSEC_PER_SEC, 0.5F, 2 * NSEC_PER_MSEC);
 	}
-	check_int(m.n, ==, 500);
+	check_int(m.n, ==, 1000);
 	check(m.ordered);
 	check_int(m.first_us, ==, clock_wire_us(t));
-	int64_t off = (int64_t)(m.last_us - m.first_us) - 499 * 20000;
+	int64_t off = (int64_t)(m.last_us - m.first_us) - 999 * 10000;
 	check_int(llabs(off), <, 4000); /* two ms of jitter on the average */
 	/* A gap, and then held up blocks: never back, and the present again. */
 	feed(e, t + 15 * NSEC_PER_SEC, 0.5F, 0);
@@ -167,16 +167,16 @@ TEST(silence_is_not_sent) {
 	feed(e, t, 0, 0);
 	check_int(m.n, ==, 0);
 	feed(e, t + NSEC_PER_SEC, 0.1F, 0);
-	check_int(m.n, ==, 50);
+	check_int(m.n, ==, 100);
 	feed(e, t + 2 * NSEC_PER_SEC, 1e-6F, 0);
-	check_int(m.n, ==, 75); /* half a second of it */
+	check_int(m.n, ==, 150); /* half a second of it */
 	feed(e, t + 3 * NSEC_PER_SEC, 0, 0);
-	check_int(m.n, ==, 75);
+	check_int(m.n, ==, 150);
 	/* What is no number, or far too loud, is taken nevertheless. */
 	feed(e, t + 4 * NSEC_PER_SEC, NAN, 0);
-	check_int(m.n, ==, 75);
+	check_int(m.n, ==, 150);
 	feed(e, t + 5 * NSEC_PER_SEC, INFINITY, 0);
-	check_int(m.n, ==, 125);
+	check_int(m.n, ==, 250);
 	check(m.ordered);
 	audio_encoder_destroy(e);
 }

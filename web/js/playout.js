@@ -5,7 +5,7 @@
 
 const WINDOW_MS = 4000;
 const MARGIN_MS = 10;
-const SHRINK = 0.002; // of the time that passes: what the player catches up without being heard
+const SHRINK = 0.004; // of the time that passes: what the player catches up without being heard
 const DELAY_MAX_MS = 500;
 const AFTER_PICTURE_MS = 70; // sound that comes 80 ms late is not noticed
 
@@ -36,10 +36,9 @@ export class Playout {
 		const sorted = this.#late.map((l) => l.ms).sort((a, b) => a - b);
 		const usual = sorted[sorted.length >> 1] + MARGIN_MS;
 		const worst = sorted.at(-1) + MARGIN_MS;
-		const wanted = Math.min(picture === undefined
-			? worst
-			: Math.max(usual, picture, Math.min(worst, picture + AFTER_PICTURE_MS)), DELAY_MAX_MS);
-		const shrunk = this.#delay - (now - this.#updated) * SHRINK;
+		const latest = picture === undefined ? Infinity : Math.max(usual, picture + AFTER_PICTURE_MS);
+		const wanted = Math.min(Math.max(picture ?? 0, Math.min(worst, latest)), DELAY_MAX_MS);
+		const shrunk = Math.min(this.#delay - (now - this.#updated) * SHRINK, latest);
 		this.#delay = this.#delay === 0 ? wanted : Math.max(wanted, shrunk);
 		this.#updated = now;
 		return this.#delay;

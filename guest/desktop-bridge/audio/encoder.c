@@ -10,7 +10,7 @@
 /* Below half a step of 16 bits. */
 #define SILENCE (1.0F / 65536)
 /* For reverberation to end, and so that pauses in speech cost no restart. */
-#define SILENT_PACKETS 25u
+#define SILENT_PACKETS 50u
 /* A block that is later than expected by more comes after a gap. */
 #define GAP_NS (60 * (int64_t)NSEC_PER_MSEC)
 /* Blocks that were held up come in a bunch, earlier than expected: by so much that is all right. */

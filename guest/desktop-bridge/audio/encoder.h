@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Blocks of samples to Opus packets of 20 ms with presentation times. Times follow the samples, which
+ * Blocks of samples to Opus packets of 10 ms with presentation times. Times follow the samples, which
  * are even, rather than the blocks' own times, which jitter; a real gap starts anew. Silence is
  * encoded for half a second, then not at all.
  */
@@ -10,8 +10,8 @@
 #include "blocks.h"
 #include "packet.h"
 
-#define AUDIO_PACKET_FRAMES 960u  /* 20 ms */
-#define AUDIO_PACKET_MAX    1500u /* bytes; 20 ms of the highest bitrate are less */
+#define AUDIO_PACKET_FRAMES 480u  /* 10 ms */
+#define AUDIO_PACKET_MAX    1500u /* bytes; 10 ms of the highest bitrate are less */
 
 struct audio_encoder;
 

@@ -23,7 +23,7 @@ struct audio_packet *audio_packet_create(const uint8_t *data, size_t size);
 struct audio_packet *audio_packet_ref(struct audio_packet *p);
 void audio_packet_unref(struct audio_packet *p);
 
-#define AUDIO_QUEUE_PACKETS 16u
+#define AUDIO_QUEUE_PACKETS 32u
 #define AUDIO_QUEUE_US      (200u * 1000)
 
 struct audio_queue {
