@@ -59,16 +59,23 @@ unsigned test_fds_of(pid_t pid) {
 	return n;
 }
 
+/* Open when the test began, or when it called test_keep_fds. */
+static unsigned fds_before;
+
+void test_keep_fds(void) {
+	fds_before = test_fds_of(getpid());
+}
+
 static _Noreturn void run_child(const struct test *test, int fd) {
 	reason_fd = fd;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setpgid(0, 0);
 	alarm(test->timeout_s);
-	unsigned before = test_fds_of(getpid());
+	test_keep_fds();
 	test->run();
 	unsigned after = test_fds_of(getpid());
-	if (after > before) {
-		dprintf(fd, "leaves %u file descriptors open", after - before);
+	if (after > fds_before) {
+		dprintf(fd, "leaves %u file descriptors open", after - fds_before);
 		_exit(EXIT_FAILURE);
 	}
 	/* exit, not _exit: LeakSanitizer reports at exit. */

@@ -31,6 +31,8 @@ _Noreturn void test_skip(const char *why);
 pid_t test_child_of(pid_t parent);
 /* How many descriptors a process has; of one's own, one more. */
 unsigned test_fds_of(pid_t pid);
+/* What is open now may stay open: a library keeps it for as long as the process lives. */
+void test_keep_fds(void);
 
 /* Path of a file under tests/data. The string lives as long as the program. */
 const char *test_data_path(const char *name);

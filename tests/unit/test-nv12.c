@@ -30,6 +30,7 @@ static void gl_start(struct gl *g) {
 	g->context = eglCreateContext(g->display, NULL, EGL_NO_CONTEXT, attributes);
 	check(g->context != EGL_NO_CONTEXT);
 	check(eglMakeCurrent(g->display, EGL_NO_SURFACE, EGL_NO_SURFACE, g->context));
+	test_keep_fds(); /* the display's, since Mesa 25 */
 }
 
 static void gl_stop(struct gl *g) {
