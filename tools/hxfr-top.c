@@ -87,6 +87,10 @@ static double mean_us(uint64_t ns, uint64_t ns_before, uint64_t n, uint64_t n_be
 	return n > n_before ? (double)(ns - ns_before) / 1000 / (double)(n - n_before) : 0;
 }
 
+static const char *state_name(uint32_t flags) {
+	return flags & HXFR_STATE_LOST ? "3D!" : flags & HXFR_STATE_ENABLED ? "on" : "off";
+}
+
 static void print_row(const struct top *t, const struct row *r, double seconds) {
 	const struct hxfr_stats *a = &r->before, *b = &r->now;
 	char size[32] = "-", viewers[32];
@@ -97,8 +101,8 @@ static void print_row(const struct top *t, const struct row *r, double seconds) 
 	(void)snprintf(viewers, sizeof(viewers), "%" PRIu32 "/%" PRIu32, b->ready, b->watching);
 	printf("%2" PRIu32 " %-3s %-9s %3" PRIu32 " %7.1f %7.1f %7.1f %8.0f %5" PRIu64 " %5" PRIu64
 	       " %7.0f %7.0f %7s %7" PRIu64 " %-8s %4" PRIu64 "%s\n",
-		b->scanout_id, r->state.flags & HXFR_STATE_ENABLED ? "on" : "off", size,
-		r->state.refresh, per_second(b->flips, a->flips, seconds),
+		b->scanout_id, state_name(r->state.flags), size, r->state.refresh,
+		per_second(b->flips, a->flips, seconds),
 		per_second(b->captured, a->captured, seconds),
 		per_second(b->encoded, a->encoded, seconds),
 		per_second(b->encoded_bytes, a->encoded_bytes, seconds) * 8 / 1000, b->keyframes,

@@ -30,6 +30,7 @@ struct slot {
 	bool dirty; /* is to be told */
 	bool unsure; /* was told in another life; to be told again if the exporter has it otherwise */
 	bool waiting; /* `enabled` is to be called */
+	bool lost;    /* and `lost` was called */
 	uint32_t width, height, refresh;
 	uint8_t token[LEASE_TOKEN_SIZE]; /* zeroes: none yet */
 	unsigned replies;                /* to come; the last one counts */
@@ -152,11 +153,20 @@ static void handle_pong(void *data) {
 
 static void handle_state(const struct hxfr_scanout_state *msg, void *data) {
 	struct exporter *e = data;
-	struct slot *s = msg->scanout_id < CARD_OUTPUTS_MAX ? &e->slots[msg->scanout_id] : NULL;
-	if (s && s->unsure) {
+	uint32_t id = msg->scanout_id;
+	struct slot *s = id < CARD_OUTPUTS_MAX ? &e->slots[id] : NULL;
+	if (!s) {
+		return;
+	}
+	if (s->unsure) {
 		s->unsure = false;
 		s->dirty = s->on != ((msg->flags & HXFR_STATE_ENABLED) != 0);
-		tell(e, msg->scanout_id);
+		tell(e, id);
+	}
+	bool was_lost = s->lost;
+	s->lost = msg->flags & HXFR_STATE_LOST;
+	if (s->lost && !was_lost) {
+		e->handler->lost(e->data, id);
 	}
 }
 

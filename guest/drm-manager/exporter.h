@@ -30,6 +30,11 @@ struct exporter_handler {
 	 * enabled it anew.
 	 */
 	void (*enabled)(void *data, uint32_t id, int error, const uint8_t *token);
+	/*
+	 * What draws on it has lost its 3D, for the exporter's renderer is another one now. The
+	 * kernel does not tell it, so it draws on, and nothing of that is seen.
+	 */
+	void (*lost)(void *data, uint32_t id);
 };
 
 int exporter_create(sd_event *loop, const struct exporter_config *config,

@@ -311,15 +311,19 @@ void pool_handle_hotplug(unsigned minor, void *data) {
 	}
 }
 
-static void handle_enabled(void *data, uint32_t id, int error, const uint8_t *token) {
-	const struct managed_card *card = data;
+/* NULL: none of ours. */
+static struct output *find_output(const struct managed_card *card, uint32_t id) {
 	struct manager *m = card->manager;
-	struct output *o = NULL;
-	for (unsigned i = 0; i < m->n_outputs && !o; i++) {
+	for (unsigned i = 0; i < m->n_outputs; i++) {
 		if (m->outputs[i].card == card->index && m->outputs[i].index == id) {
-			o = &m->outputs[i];
+			return &m->outputs[i];
 		}
 	}
+	return NULL;
+}
+
+static void handle_enabled(void *data, uint32_t id, int error, const uint8_t *token) {
+	struct output *o = find_output(data, id);
 	if (!o || o->state == OUTPUT_FREE) {
 		return;
 	}
@@ -354,7 +358,21 @@ static void handle_enabled(void *data, uint32_t id, int error, const uint8_t *to
 	}
 }
 
-const struct exporter_handler pool_exporter_handler = {.enabled = handle_enabled};
+/* With the lease goes all that was drawn, and its holder starts anew, with 3D that works. */
+static void handle_lost(void *data, uint32_t id) {
+	static const char why[] = "what draws on it has lost its 3D";
+	struct output *o = find_output(data, id);
+	if (o && o->state == OUTPUT_LEASED && o->conn) {
+		conn_release(o->conn, why);
+	} else if (o && o->state == OUTPUT_ORPHANED) {
+		pool_release(o, why);
+	}
+}
+
+const struct exporter_handler pool_exporter_handler = {
+	.enabled = handle_enabled,
+	.lost = handle_lost,
+};
 
 void pool_resize(
 	struct output *o, struct conn *asker, uint32_t width, uint32_t height, uint32_t refresh) {

@@ -215,6 +215,7 @@ struct hxfr_cursor_position {
 };
 
 #define HXFR_STATE_ENABLED (1u << 0)
+#define HXFR_STATE_LOST    (1u << 1) /* what drew the picture has lost its 3D: it stays as it is */
 
 struct hxfr_scanout_state {
 	uint32_t scanout_id;    /* @0 */

@@ -134,6 +134,7 @@ static void backend_get_state(void *data, uint32_t scanout, struct scanout_state
 	device_get_output(e->device, scanout, &output);
 	*ret = (struct scanout_state){
 		.enabled = output.enabled,
+		.lost = device_scanout_lost(e->device, scanout),
 		.refresh = output.refresh,
 		.generation = device_generation(e->device),
 	};

@@ -268,6 +268,47 @@ TEST(turned_around_is_seen) {
 	check_upload(by_gpu, &part, VIRTIO_GPU_RESOURCE_FLAG_Y_0_TOP);
 }
 
+static void expect_lost(struct rig *g, struct viewer *v, uint32_t scanout, bool lost) {
+	const struct hxfr_scanout_state *s = &v->states[scanout];
+	for (int i = 0; i < 300 && !!(s->flags & HXFR_STATE_LOST) != lost; i++) {
+		loop_run_ms(g->loop, 10);
+	}
+	check_int(!!(s->flags & HXFR_STATE_LOST), ==, lost);
+}
+
+/* Whose picture will not change any more is told, and when something else is shown. */
+TEST(loss_is_told) {
+	struct rig g = {0};
+	struct viewer v;
+	struct fake_screen *screen;
+	rig_start(&g, NULL);
+	show_texture(&g, 1, 10);
+	check_int(gl_fill(g.fe, 1, 1, 10, teal), ==, OK);
+	check_int(flush(g.fe, 10), ==, OK);
+	viewer_open_counting(&v, &g.e, g.loop, UINT32_MAX);
+	expect_lost(&g, &v, 0, false);
+	sleep_ms(1100); /* renderers are not started more often than once a second */
+	check_ok(kill(exporter_renderer(&g.e), SIGKILL));
+	expect_lost(&g, &v, 0, true);
+	check_int(flush(g.fe, 10), ==, OK);
+	check_int(gpu_set_scanout(g.fe, 0, 10, &whole), ==, OK);
+	loop_run_ms(g.loop, 100);
+	expect_lost(&g, &v, 0, true);
+	show_texture(&g, 2, 11);
+	expect_lost(&g, &v, 0, false);
+	/* 2D has nothing to lose. */
+	check_ok(fake_screen_create(
+		g.fe, 0, 320, 240, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 2, GUEST_CONTIGUOUS, &screen));
+	check_int(fake_screen_flip(screen, NULL, NULL), ==, OK);
+	sleep_ms(1100);
+	check_ok(kill(exporter_renderer(&g.e), SIGKILL));
+	loop_run_ms(g.loop, 300);
+	expect_lost(&g, &v, 0, false);
+	fake_screen_destroy(screen);
+	viewer_close(&v);
+	rig_stop(&g);
+}
+
 /* The renderer dies: contexts are lost and say so, 2D goes on, a new context works. */
 TEST(renderer_killed) {
 	struct rig g = {0};

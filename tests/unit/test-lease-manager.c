@@ -368,6 +368,31 @@ TEST(what_goes_wrong_is_said) {
 }
 
 /* Scenario: half a request, and one in single bytes. */
+/* Else the holder would draw on, and nobody see it. */
+TEST(lost_3d_ends_the_lease) {
+	struct setup s;
+	uint32_t first, second, again;
+	start(&s, 1, LEASABLE + 1);
+	struct fixture *e = &s.exporters[0];
+	int fd = lease(&s, &first), other = lease(&s, &second);
+	e->state[first].lost = true;
+	server_post_scanout_state(e->server, first);
+	check(run_until(&s, fd, 2000, false));
+	check_int(recv(fd, &again, 1, MSG_DONTWAIT), ==, 0);
+	check_int(count_state(&s, OUTPUT_LEASED), ==, 1);
+	check_int(fake_card_leases(&s.cards[0]), ==, 1);
+	(void)close(fd);
+	/* It is told once: who comes next has nothing to do with it. */
+	(void)close(lease(&s, &again));
+	fd = lease(&s, &again);
+	server_post_scanout_state(e->server, first);
+	check(!run_until(&s, other, 100, false));
+	check(!run_until(&s, fd, 100, false));
+	(void)close(fd);
+	(void)close(other);
+	stop(&s);
+}
+
 TEST(requests_in_pieces) {
 	struct setup s;
 	uint8_t buf[LEASE_RESPONSE_SIZE];

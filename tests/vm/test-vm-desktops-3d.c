@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Desktops in containers, in a VM with 3D: what draws them, and that it draws right. */
 #include <linux/input-event-codes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,5 +84,33 @@ TEST_TIMEOUT(weston_draws_by_3d, 1800) {
 	check_driver(&d);
 	check_programs_end(&d);
 	desktop_end(&d);
+	farm_stop(&f);
+}
+
+/*
+ * A compositor that has lost its 3D is not told by the kernel, and draws on unseen; so its lease
+ * ends, and it starts again.
+ */
+TEST_TIMEOUT(desktops_come_back_after_the_renderer, 1800) {
+	static const char *const compositors[] = {"mutter", "weston"};
+	struct farm f;
+	struct desktop d[ARRAY_SIZE(compositors)];
+	farm_start_gl(&f, true);
+	for (unsigned i = 0; i < ARRAY_SIZE(d); i++) {
+		desktop_start(&d[i], &f, i + 1, compositors[i], "800x600");
+		see_and_type(&d[i]);
+	}
+	uint64_t start = now_ns();
+	check_ok(kill(test_child_of(f.vm->gpu.pid), SIGKILL));
+	for (unsigned i = 0; i < ARRAY_SIZE(d); i++) {
+		desktop_expect(&d[i], farm_red, 10, FARM_START_SECONDS, "terminal-again");
+		(void)fprintf(stderr, "# %s: back after %.1f s\n", compositors[i],
+			(double)(now_ns() - start) / 1e9);
+		check_compositor(&d[i], compositors[i]);
+		check_moving(&d[i], "frames of the new compositor");
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(d); i++) {
+		desktop_end(&d[i]);
+	}
 	farm_stop(&f);
 }

@@ -14,6 +14,13 @@ static struct capture *capture_of(const struct gpu *g, uint32_t scanout) {
 	return g->config.captures ? g->config.captures[scanout] : NULL;
 }
 
+bool scanout_check_lost(struct gpu *g, uint32_t id) {
+	unsigned bit = 1u << id;
+	bool lost = g->gl && gl_scanout_lost(g->gl, id);
+	unsigned before = lost ? atomic_fetch_or(&g->lost, bit) : atomic_fetch_and(&g->lost, ~bit);
+	return lost != ((before & bit) != 0);
+}
+
 void scanout_off(struct gpu *g, uint32_t id) {
 	struct gpu_scanout *s = &g->scanouts[id];
 	if (!s->resource) {
@@ -27,6 +34,7 @@ void scanout_off(struct gpu *g, uint32_t id) {
 	if (capture_of(g, id)) {
 		capture_blank(capture_of(g, id));
 	}
+	(void)scanout_check_lost(g, id);
 	g->config.ops.scanout_changed(g->config.ops.data, id);
 }
 
@@ -56,7 +64,7 @@ static void scanout_set(struct gpu *g, uint32_t id, const struct gpu_scanout *to
 	*s = *to;
 	s->full_damage = true;
 	s->resource->scanouts |= 1u << id;
-	if (resized) {
+	if (scanout_check_lost(g, id) || resized) {
 		g->config.ops.scanout_changed(g->config.ops.data, id);
 	}
 }

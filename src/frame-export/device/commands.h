@@ -56,5 +56,7 @@ int pixel_order_of(uint32_t format, enum pixel_order *ret);
 
 /* The scanout shows nothing any more. */
 void scanout_off(struct gpu *g, uint32_t id);
+/* Brings gpu.lost up to date; true: it was not. */
+bool scanout_check_lost(struct gpu *g, uint32_t id);
 
 #endif

@@ -383,6 +383,10 @@ uint32_t device_generation(struct device *d) {
 	return generation;
 }
 
+bool device_scanout_lost(struct device *d, uint32_t scanout) {
+	return atomic_load(&d->gpu.lost) & 1u << scanout;
+}
+
 void device_done(void *data, uint64_t token) {
 	struct device *d = data;
 	pthread_mutex_lock(&d->lock);

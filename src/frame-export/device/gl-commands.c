@@ -256,6 +256,11 @@ static void handle_lost(void *data) {
 			}
 		}
 	}
+	for (uint32_t id = 0; id < gl->gpu->config.n_scanouts; id++) {
+		if (scanout_check_lost(gl->gpu, id)) {
+			gl->gpu->config.ops.scanout_changed(gl->gpu->config.ops.data, id);
+		}
+	}
 }
 
 int gl_create(sd_event *loop, const struct gl_config *config, struct gpu *g, struct gl **ret) {

@@ -74,6 +74,8 @@ void gl_order(struct command *c);
 bool gl_flush(
 	struct gl *gl, uint32_t scanout, const struct rect *damage, bool full, uint64_t token);
 void gl_refresh(struct gl *gl, uint32_t scanout);
+/* Whether what the scanout shows was drawn by a renderer that is gone. */
+bool gl_scanout_lost(const struct gl *gl, uint32_t scanout);
 /* What is being read of it is not to be shown. */
 void gl_scanout_off(struct gl *gl, uint32_t scanout);
 

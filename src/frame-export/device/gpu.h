@@ -11,6 +11,7 @@
 #define HELIX_DEVICE_GPU_H
 
 #include <linux/virtio_gpu.h>
+#include <stdatomic.h>
 
 #include "capture/capture.h"
 #include "gl.h"
@@ -41,7 +42,7 @@ struct gpu_ops {
 	 * output's EDID. Called before get_outputs: what is set between the two counts as not given.
 	 */
 	void (*outputs_told)(void *data, int scanout);
-	/* A scanout shows something of another size, or nothing, now. */
+	/* A scanout shows something of another size, or nothing, now; or what drew it was lost. */
 	void (*scanout_changed)(void *data, uint32_t scanout);
 	/* `image` is consumed; NULL: hidden. */
 	void (*cursor_defined)(
@@ -77,7 +78,8 @@ struct gpu {
 	struct list requests;         // struct gpu_request.link: held, oldest first
 	struct list renders;          // the same: held until the renderer is done, however long
 	struct gl *gl;                // NULL: no 3D; borrowed
-	uint64_t last_request;        /* id of the newest */
+	atomic_uint lost;      /* bits of scanouts that show what a renderer drew that is gone */
+	uint64_t last_request; /* id of the newest */
 	uint64_t last_tag;
 	uint64_t commands, errors; /* since the start, for logs and tests */
 	bool used;                 /* commands came since the last reset */

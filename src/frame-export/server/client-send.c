@@ -106,7 +106,8 @@ static void begin_state(struct client *c) {
 	c->server->backend->get_state(c->server->data, id, &state);
 	struct hxfr_scanout_state msg = {
 		.scanout_id = id,
-		.flags = state.enabled ? HXFR_STATE_ENABLED : 0,
+		.flags = (state.enabled ? HXFR_STATE_ENABLED : 0) |
+			(state.lost ? HXFR_STATE_LOST : 0),
 		.width = state.width,
 		.height = state.height,
 		.refresh = state.refresh,

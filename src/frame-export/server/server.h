@@ -27,6 +27,7 @@ struct server_config {
 /* Snapshot of one scanout for SCANOUT_STATE and STATS. */
 struct scanout_state {
 	bool enabled;           /* connected, as the guest sees it */
+	bool lost;              /* drawn by 3D that is lost: nothing new will come */
 	uint32_t width, height; /* of what the guest shows now; 0 if nothing */
 	uint32_t refresh;       /* Hz, as asked for */
 	uint32_t generation;    /* counts guest resets (and front end restarts) */
