@@ -519,8 +519,9 @@ int hxfr_client_create(sd_event *loop, const char *host, uint16_t port, unsigned
 		r = sd_event_add_io(c->loop, &c->io, c->fd, EPOLLOUT, handle_io, c);
 	}
 	if (r >= 0) {
-		r = sd_event_add_time_relative(c->loop, &c->timer, CLOCK_MONOTONIC,
-			timeout_ms * UINT64_C(1000), 0, handle_timer, c);
+		/* From now, not from when the loop last ran: its owner may have been away for long. */
+		r = sd_event_add_time(c->loop, &c->timer, CLOCK_MONOTONIC,
+			now_ns() / NSEC_PER_USEC + timeout_ms * UINT64_C(1000), 0, handle_timer, c);
 	}
 	if (r < 0) {
 		release(c);

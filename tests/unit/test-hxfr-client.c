@@ -2,6 +2,7 @@
 /* The client library against a scripted server with the habits of others; the counter reader. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -307,6 +308,38 @@ TEST(client_may_be_destroyed_in_a_handler) {
 	check(!r.closed);
 	sd_event_unref(loop);
 	script_stop(&s);
+}
+
+/* The time to connect begins with the call, however long ago the loop last ran. */
+TEST(loop_may_have_stood_still) {
+	struct record r = {0};
+	struct hxfr_client *c;
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+	sd_event *loop;
+	int waiting[4], fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	check(fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 && listen(fd, 0) == 0);
+	check(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
+	/* As many as there is room for, and more: the next one waits. */
+	for (unsigned i = 0; i < ARRAY_SIZE(waiting); i++) {
+		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		(void)connect(waiting[i], (struct sockaddr *)&address, size);
+	}
+	check_ok(sd_event_new(&loop));
+	check_ok(sd_event_run(loop, 0));
+	check_int(poll(NULL, 0, 300), ==, 0);
+	uint64_t begin = now_ns();
+	check_ok(hxfr_client_create(
+		loop, "127.0.0.1", ntohs(address.sin_port), 200, &handler, &r, &c));
+	check_int(hxfr_client_wait(c, &(bool){false}, 5000), ==, -ETIMEDOUT);
+	check_int((now_ns() - begin) / NSEC_PER_MSEC, >=, 200);
+	hxfr_client_destroy(c);
+	sd_event_unref(loop);
+	for (unsigned i = 0; i < ARRAY_SIZE(waiting); i++) {
+		(void)close(waiting[i]);
+	}
+	(void)close(fd);
 }
 
 TEST(unreachable_server_is_reported) {

@@ -224,6 +224,7 @@ void desktop_expect(struct desktop *d, const uint8_t colour[3], double percent, 
 	double share = 0;
 	do {
 		run_loop(d->farm->loop, 200);
+		check(!d->viewer.closed);
 		if (now_ns() - followed > FOLLOW_NS) {
 			follow_lease(d);
 			followed = now_ns();
