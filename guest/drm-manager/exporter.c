@@ -158,14 +158,16 @@ static void handle_state(const struct hxfr_scanout_state *msg, void *data) {
 	if (!s) {
 		return;
 	}
+	bool lost = msg->flags & HXFR_STATE_LOST, newly = lost && !s->lost;
+	s->lost = lost;
 	if (s->unsure) {
 		s->unsure = false;
 		s->dirty = s->on != ((msg->flags & HXFR_STATE_ENABLED) != 0);
+		/* An exporter that does not know of it is another one, without what was drawn into. */
+		newly = newly || (s->on && s->dirty);
 		tell(e, id);
 	}
-	bool was_lost = s->lost;
-	s->lost = msg->flags & HXFR_STATE_LOST;
-	if (s->lost && !was_lost) {
+	if (newly) {
 		e->handler->lost(e->data, id);
 	}
 }

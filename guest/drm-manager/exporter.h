@@ -31,8 +31,8 @@ struct exporter_handler {
 	 */
 	void (*enabled)(void *data, uint32_t id, int error, const uint8_t *token);
 	/*
-	 * What draws on it has lost its 3D, for the exporter's renderer is another one now. The
-	 * kernel does not tell it, so it draws on, and nothing of that is seen.
+	 * What draws on it has lost what it draws into, or with: the exporter is another one now, or
+	 * its renderer is. The kernel does not tell it, so it draws on, and nothing of that is seen.
 	 */
 	void (*lost)(void *data, uint32_t id);
 };

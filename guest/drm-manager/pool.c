@@ -358,9 +358,9 @@ static void handle_enabled(void *data, uint32_t id, int error, const uint8_t *to
 	}
 }
 
-/* With the lease goes all that was drawn, and its holder starts anew, with 3D that works. */
+/* With the lease goes all that was drawn into, and its holder starts anew. */
 static void handle_lost(void *data, uint32_t id) {
-	static const char why[] = "what draws on it has lost its 3D";
+	static const char why[] = "what is drawn on it is lost in the exporter";
 	struct output *o = find_output(data, id);
 	if (o && o->state == OUTPUT_LEASED && o->conn) {
 		conn_release(o->conn, why);

@@ -369,7 +369,7 @@ TEST(what_goes_wrong_is_said) {
 
 /* Scenario: half a request, and one in single bytes. */
 /* Else the holder would draw on, and nobody see it. */
-TEST(lost_3d_ends_the_lease) {
+TEST(loss_ends_the_lease) {
 	struct setup s;
 	uint32_t first, second, again;
 	start(&s, 1, LEASABLE + 1);
@@ -506,6 +506,42 @@ TEST(two_cards_are_one_pool) {
 	stop(&s);
 }
 
+/* Another process of it; the service manager has kept the connection of the first output's holder. */
+static void restart_manager(struct setup *s) {
+	struct store store = {.state = s->m.store.state, .n_fds = 1};
+	const struct output *o = &s->m.outputs[0];
+	store.fds[0].fd = fcntl(o->conn->fd, F_DUPFD_CLOEXEC, 3);
+	(void)snprintf(store.fds[0].name, sizeof(store.fds[0].name), "holder-%u", o->scanout);
+	close_manager(s);
+	s->m = (struct manager){.config = config_of(s), .store = store};
+	open_manager(s);
+}
+
+/* One that was started again has nothing of what the guest drew into. */
+TEST(exporter_that_forgot_ends_the_lease) {
+	struct setup s;
+	struct lease_ext_reply about;
+	int lease_fd;
+	start(&s, 1, LEASABLE + 1);
+	for (unsigned i = 0; i < 2; i++) {
+		bool forgot = i == 1;
+		int fd = dial(&s);
+		ask_extended(
+			fd, &(struct lease_ext_lease){.width = 640, .height = 480, .scanout = 1});
+		expect_extended(&s, fd, LEASE_EXT_LEASE, &about, &lease_fd);
+		(void)close(lease_fd);
+		s.exporters[0].state[1].enabled = !forgot;
+		restart_manager(&s);
+		check_int(count_state(&s, OUTPUT_LEASED), ==, 1);
+		check(run_until(&s, fd, 500, false) == forgot);
+		check_int(count_state(&s, OUTPUT_LEASED), ==, !forgot);
+		check_int(fake_card_leases(&s.cards[0]), ==, !forgot);
+		(void)close(fd);
+		(void)run_until(&s, -1, 100, false);
+	}
+	stop(&s);
+}
+
 /*
  * Scenario: three leases; the process dies; one holder's connection was kept, one comes back with
  * its token, one does not; and the kernel has a lease that nobody knows.
@@ -526,13 +562,7 @@ TEST(leases_outlive_the_process) {
 	(void)close(drmModeCreateLease(s.m.cards[0].card.fd, objects, 1, O_CLOEXEC, &stray));
 	check_int(fake_card_leases(&s.cards[0]), ==, 4);
 
-	/* What the service manager would hold. */
-	struct store store = {.state = s.m.store.state, .n_fds = 1};
-	store.fds[0].fd = fcntl(s.m.outputs[0].conn->fd, F_DUPFD_CLOEXEC, 3);
-	(void)snprintf(store.fds[0].name, sizeof(store.fds[0].name), "holder-1");
-	close_manager(&s);
-	s.m = (struct manager){.config = config_of(&s), .store = store};
-	open_manager(&s);
+	restart_manager(&s);
 	check_int(fake_card_leases(&s.cards[0]), ==, 3);
 	check_int(count_state(&s, OUTPUT_LEASED), ==, 1);
 	check_int(count_state(&s, OUTPUT_ORPHANED), ==, 2);
