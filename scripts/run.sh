@@ -174,9 +174,11 @@ say "In another terminal, for example:"
 say "    $build/tools/scanout-stream-test --connect $listen --scanout 2"
 say "QMP on $dir/vm/qmp.sock; the guest's console in $dir/console.log. Ctrl-C ends all this."
 trap "exit 0" INT # the way to end it
-if [ -n "${RUN_SECONDS-}" ]; then
-	timeout --foreground --signal=INT "$RUN_SECONDS" $build/tools/hxfr-top --connect "$listen" ||
-		[ $? = 124 ]
-else
-	$build/tools/hxfr-top --connect "$listen"
-fi
+# As long as the VM runs: an exporter that died is replaced (helix-vm), and hxfr-top begins anew.
+end=$((SECONDS + ${RUN_SECONDS:-1000000000}))
+while kill -0 "${pids[0]}" 2>/dev/null && [ $SECONDS -lt $end ]; do
+	status=0
+	timeout --foreground --signal=INT $((end - SECONDS)) $build/tools/hxfr-top --connect "$listen" || status=$?
+	case $status in 0 | 124) break ;; esac
+	sleep 1
+done
