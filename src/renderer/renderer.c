@@ -164,21 +164,22 @@ static int do_memory(struct renderer *r, const struct request *q) {
 	return 0;
 }
 
+/*
+ * virglrenderer makes a context and takes one apart in the GL of whichever was at work, leaves another
+ * GL current, and believes that it did not. What the one that was at work draws next would fail and be
+ * its end: a compositor's, when a program of some desktop begins or ends.
+ */
 static int do_context_create(struct renderer *r, const struct request *q) {
 	const char *name = q->m->u.name;
 	(void)r;
-	return virgl_renderer_context_create(q->m->context, (uint32_t)strlen(name), name) == 0
-		? 0
-		: -EINVAL;
+	virgl_renderer_force_ctx_0();
+	int error = virgl_renderer_context_create(q->m->context, (uint32_t)strlen(name), name);
+	virgl_renderer_force_ctx_0();
+	return error == 0 ? 0 : -EINVAL;
 }
 
 static int do_context_destroy(struct renderer *r, const struct request *q) {
 	(void)r;
-	/*
-	 * virglrenderer takes the context apart within the GL of whichever was at work, and believes
-	 * that this one's GL is still current afterwards. What that one draws next would fail and be
-	 * its end: the compositor's, when a program of its desktop ends.
-	 */
 	virgl_renderer_force_ctx_0();
 	virgl_renderer_context_destroy(q->m->context);
 	virgl_renderer_force_ctx_0();
@@ -220,6 +221,8 @@ static int do_resource_create(struct renderer *r, const struct request *q) {
 	if (!resource) {
 		return -EEXIST;
 	}
+	/* Or a GL error that one desktop makes here would be found by another, and be its end. */
+	virgl_renderer_force_ctx_0();
 	int error = virgl_renderer_resource_create(&args, NULL, 0);
 	if (error != 0) {
 		free(resource);

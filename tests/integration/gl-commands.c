@@ -85,6 +85,21 @@ static uint32_t bits_of(float f) {
 	return u;
 }
 
+int gl_clear(struct frontend *fe, uint32_t context, const float rgb[static 3]) {
+	const uint32_t words[] = {
+		GL_COMMAND(CMD_CLEAR, 0, 8),
+		CLEAR_COLOR0,
+		bits_of(rgb[0]),
+		bits_of(rgb[1]),
+		bits_of(rgb[2]),
+		bits_of(1),
+		0,
+		0,
+		0,
+	};
+	return gl_submit(fe, context, words, ARRAY_SIZE(words));
+}
+
 int gl_fill(struct frontend *fe, uint32_t context, uint32_t handle, uint32_t texture,
 	const float rgb[static 3]) {
 	const uint32_t words[] = {
@@ -98,15 +113,7 @@ int gl_fill(struct frontend *fe, uint32_t context, uint32_t handle, uint32_t tex
 		1,
 		0,
 		handle,
-		GL_COMMAND(CMD_CLEAR, 0, 8),
-		CLEAR_COLOR0,
-		bits_of(rgb[0]),
-		bits_of(rgb[1]),
-		bits_of(rgb[2]),
-		bits_of(1),
-		0,
-		0,
-		0,
 	};
-	return gl_submit(fe, context, words, ARRAY_SIZE(words));
+	int r = gl_submit(fe, context, words, ARRAY_SIZE(words));
+	return r == VIRTIO_GPU_RESP_OK_NODATA ? gl_clear(fe, context, rgb) : r;
 }

@@ -33,6 +33,8 @@ int gl_context_attach(struct frontend *fe, uint32_t context, uint32_t resource);
 int gl_texture_create(struct frontend *fe, uint32_t id, uint32_t width, uint32_t height);
 int gl_resource_unref(struct frontend *fe, uint32_t id);
 int gl_submit(struct frontend *fe, uint32_t context, const uint32_t *words, size_t n);
+/* What the context draws into becomes all of one colour. */
+int gl_clear(struct frontend *fe, uint32_t context, const float rgb[static 3]);
 /* Surface `handle` of the texture becomes the context's only target, and all of one colour. */
 int gl_fill(struct frontend *fe, uint32_t context, uint32_t handle, uint32_t texture,
 	const float rgb[static 3]);

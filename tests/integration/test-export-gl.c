@@ -268,6 +268,64 @@ TEST(turned_around_is_seen) {
 	check_upload(by_gpu, &part, VIRTIO_GPU_RESOURCE_FLAG_Y_0_TOP);
 }
 
+/* What happens to others between two commands of a context is nothing to its GL. */
+TEST(others_come_and_go) {
+	struct rig g = {0};
+	rig_start(&g, NULL);
+	show_texture(&g, 1, 10);
+	check_int(gl_fill(g.fe, 1, 1, 10, teal), ==, OK);
+	check_int(flush(g.fe, 10), ==, OK);
+	viewer_open(&g.v, &g.e, g.loop, 0);
+	viewer_run_refined(&g.v);
+	check_int(gl_clear(g.fe, 1, teal), ==, OK);
+	check_int(gl_context_create(g.fe, 2), ==, OK);
+	check_int(gl_clear(g.fe, 1, orange), ==, OK);
+	check_int(flush(g.fe, 10), ==, OK);
+	viewer_run_refined(&g.v);
+	check_colour(&g.v, 5, 5, orange);
+	check_int(gl_clear(g.fe, 1, teal), ==, OK);
+	check_int(gl_context_destroy(g.fe, 2), ==, OK);
+	check_int(gl_clear(g.fe, 1, blue), ==, OK);
+	check_int(flush(g.fe, 10), ==, OK);
+	viewer_run_refined(&g.v);
+	check_colour(&g.v, 5, 5, blue);
+	viewer_close(&g.v);
+	rig_stop(&g);
+}
+
+/* Whatever a guest asks for, GL's error is not found by another context (target 3, bind 2 makes one). */
+TEST(odd_resources_harm_nobody) {
+	static const uint32_t binds[] = {1 << 0, 1 << 1, 1 << 3, 1 << 4, 1 << 18};
+	struct rig g = {0};
+	rig_start(&g, NULL);
+	show_texture(&g, 1, 10);
+	check_int(gl_fill(g.fe, 1, 1, 10, teal), ==, OK);
+	for (uint32_t target = 0; target <= 9; target++) {
+		for (size_t b = 0; b < ARRAY_SIZE(binds); b++) {
+			for (uint32_t format = 0; format < 400; format++) {
+				struct virtio_gpu_resource_create_3d c = {
+					.resource_id = 100,
+					.target = target,
+					.format = format,
+					.bind = binds[b],
+					.width = 16,
+					.height = target == 3 || target == 6 ? 1 : 16,
+					.depth = target == 3 ? 4 : 1,
+					.array_size = target >= 5 ? 6 : 1,
+					.nr_samples = b == 1 ? 4 : 0,
+				};
+				(void)gl_command(g.fe, &c, sizeof(c),
+					VIRTIO_GPU_CMD_RESOURCE_CREATE_3D, 0, false);
+				(void)gl_resource_unref(g.fe, 100);
+			}
+			if (gl_clear(g.fe, 1, blue) != OK) {
+				fail("target %u, bind %u", target, binds[b]);
+			}
+		}
+	}
+	rig_stop(&g);
+}
+
 static void expect_lost(struct rig *g, struct viewer *v, uint32_t scanout, bool lost) {
 	const struct hxfr_scanout_state *s = &v->states[scanout];
 	for (int i = 0; i < 300 && !!(s->flags & HXFR_STATE_LOST) != lost; i++) {
