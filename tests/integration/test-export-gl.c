@@ -293,7 +293,7 @@ TEST(others_come_and_go) {
 	rig_stop(&g);
 }
 
-/* Whatever a guest asks for, GL's error is not found by another context (target 3, bind 2 makes one). */
+/* Whatever a guest asks for, GL's error is not found by another context (target 3, bind 1 makes one). */
 TEST(odd_resources_harm_nobody) {
 	static const uint32_t binds[] = {1 << 0, 1 << 1, 1 << 3, 1 << 4, 1 << 18};
 	struct rig g = {0};
@@ -353,6 +353,14 @@ TEST(loss_is_told) {
 	loop_run_ms(g.loop, 100);
 	expect_lost(&g, &v, 0, true);
 	show_texture(&g, 2, 11);
+	expect_lost(&g, &v, 0, false);
+	/* After a stream that GL refuses, virglrenderer takes no other one of that context. */
+	check_int(gl_submit(g.fe, 2, (const uint32_t[]){0xffff}, 1), !=, OK);
+	expect_lost(&g, &v, 0, true);
+	show_texture(&g, 3, 12);
+	expect_lost(&g, &v, 0, false);
+	check_int(gl_submit(g.fe, 2, (const uint32_t[]){0xffff}, 1), !=, OK);
+	loop_run_ms(g.loop, 100);
 	expect_lost(&g, &v, 0, false);
 	/* 2D has nothing to lose. */
 	check_ok(fake_screen_create(

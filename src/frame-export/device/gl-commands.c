@@ -21,6 +21,8 @@ LOG_MODULE("gl");
 struct gl_context {
 	uint32_t id;
 	uint32_t generation; /* of its renderer */
+	uint64_t serial;     /* numbers are used again */
+	bool broken;         /* GL takes nothing more of it */
 	struct list link;    // gl.contexts
 };
 
@@ -137,6 +139,7 @@ static int cmd_ctx_create(struct command *c, const void *body) {
 		return r;
 	}
 	context->id = c->hdr.ctx_id;
+	context->serial = ++gl->last_serial;
 	context->generation = render_generation(gl->render);
 	list_append(&gl->contexts, &context->link);
 	gl->n_contexts++;
@@ -160,6 +163,7 @@ static int cmd_ctx_destroy(struct command *c, const void *body) {
 }
 
 static int context_resource(struct command *c, uint32_t resource_id, uint32_t type) {
+	struct gl *gl = c->gpu->gl;
 	struct render_message m = {.type = type, .resource = resource_id};
 	struct resource *r = resource_find(&c->gpu->resources, resource_id);
 	if (!gl_has_context(c)) {
@@ -172,7 +176,13 @@ static int context_resource(struct command *c, uint32_t resource_id, uint32_t ty
 	if (r && !r->gl) {
 		return 0;
 	}
-	return gl_find_resource(c, resource_id) ? gl_tell(c, &m) : -ENOENT;
+	if (!gl_find_resource(c, resource_id)) {
+		return -ENOENT;
+	}
+	if (r->gl->painter == 0) {
+		r->gl->painter = find_context(gl, c->hdr.ctx_id)->serial;
+	}
+	return gl_tell(c, &m);
 }
 
 static int cmd_ctx_attach(struct command *c, const void *body) {
@@ -245,6 +255,34 @@ static void handle_done(void *data, uint64_t tag, int error) {
 	}
 }
 
+bool gl_painter_broken(const struct gl *gl, const struct resource *r) {
+	const struct gl_context *context;
+	list_for_each(context, &gl->contexts, link) {
+		if (context->serial == r->gl->painter) {
+			return context->broken;
+		}
+	}
+	return false;
+}
+
+static void tell_losses(struct gl *gl) {
+	for (uint32_t id = 0; id < gl->gpu->config.n_scanouts; id++) {
+		if (scanout_check_lost(gl->gpu, id)) {
+			gl->gpu->config.ops.scanout_changed(gl->gpu->config.ops.data, id);
+		}
+	}
+}
+
+static void handle_refused(void *data, uint32_t id) {
+	struct gl *gl = data;
+	struct gl_context *context = find_context(gl, id);
+	if (context && !context->broken) {
+		log_debug("context %u is broken", id);
+		context->broken = true;
+		tell_losses(gl);
+	}
+}
+
 static void handle_lost(void *data) {
 	struct gl *gl = data;
 	for (size_t i = 0; i < RESOURCE_BUCKETS; i++) {
@@ -256,11 +294,7 @@ static void handle_lost(void *data) {
 			}
 		}
 	}
-	for (uint32_t id = 0; id < gl->gpu->config.n_scanouts; id++) {
-		if (scanout_check_lost(gl->gpu, id)) {
-			gl->gpu->config.ops.scanout_changed(gl->gpu->config.ops.data, id);
-		}
-	}
+	tell_losses(gl);
 }
 
 int gl_create(sd_event *loop, const struct gl_config *config, struct gpu *g, struct gl **ret) {
@@ -278,6 +312,7 @@ int gl_create(sd_event *loop, const struct gl_config *config, struct gpu *g, str
 		.render_node = config->render_node,
 		.patience_ns = config->patience_ns,
 		.done = handle_done,
+		.refused = handle_refused,
 		.lost = handle_lost,
 		.data = gl,
 	};

@@ -319,12 +319,14 @@ static bool show(struct gl *gl, const struct gl_read *read) {
 
 bool gl_scanout_lost(const struct gl *gl, uint32_t id) {
 	const struct resource *r = gl->gpu->scanouts[id].resource;
-	return r && r->gl && r->gl->generation != render_generation(gl->render);
+	return r && r->gl &&
+		(r->gl->generation != render_generation(gl->render) || gl_painter_broken(gl, r));
 }
 
 static bool readable(const struct gl *gl, uint32_t id) {
 	const struct resource *r = gl->gpu->scanouts[id].resource;
-	return r && r->gl && !gl_scanout_lost(gl, id) && capture_of(gl, id);
+	return r && r->gl && r->gl->generation == render_generation(gl->render) &&
+		capture_of(gl, id);
 }
 
 bool gl_read_done(struct gl *gl, uint64_t tag, int error) {

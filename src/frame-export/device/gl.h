@@ -43,6 +43,7 @@ struct gl_config {
 /* What a 3D resource has besides. */
 struct resource_gl {
 	uint32_t generation; /* of the renderer that has it; it is lost with that one */
+	uint64_t painter;    /* serial of the context that had it first; 0: none yet */
 	size_t cost;         /* of the budget */
 	bool displayable;
 	bool attached; /* has guest memory */
@@ -74,7 +75,7 @@ void gl_order(struct command *c);
 bool gl_flush(
 	struct gl *gl, uint32_t scanout, const struct rect *damage, bool full, uint64_t token);
 void gl_refresh(struct gl *gl, uint32_t scanout);
-/* Whether what the scanout shows was drawn by a renderer that is gone. */
+/* Whether what the scanout shows was drawn by a renderer that is gone, or a context that is broken. */
 bool gl_scanout_lost(const struct gl *gl, uint32_t scanout);
 /* What is being read of it is not to be shown. */
 void gl_scanout_off(struct gl *gl, uint32_t scanout);
@@ -111,6 +112,7 @@ struct gl {
 	size_t budget;        /* left */
 	struct list contexts; // struct gl_context.link
 	unsigned n_contexts;
+	uint64_t last_serial;        /* of a context */
 	struct guest_memory *memory; // the renderer knows; may be NULL
 	uint32_t memory_generation;  /* of the renderer that knows it */
 	struct gl_scanout scanouts[SCANOUTS_MAX];
@@ -132,6 +134,8 @@ bool gl_has_context(struct command *c);
 /* One that the renderer has; NULL: there is none. */
 struct resource *gl_find_resource(struct command *c, uint32_t id);
 
+/* What draws a 3D resource draws no more. */
+bool gl_painter_broken(const struct gl *gl, const struct resource *r);
 void gl_scanouts_init(struct gl *gl);
 void gl_scanouts_reset(struct gl *gl);
 /* True if the tag is a read's. */

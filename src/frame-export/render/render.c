@@ -332,7 +332,12 @@ static int take_done(struct render *r, const struct render_message *m) {
 		r->progress_ns = now_ns();
 	}
 	uint64_t tag = found->tag;
+	bool refused = found->m.type == RENDER_SUBMIT && m->u.done.error != 0;
+	uint32_t context = found->m.context;
 	item_free(r, found);
+	if (refused) {
+		r->config.refused(r->config.data, context);
+	}
 	if (tag) {
 		r->config.done(r->config.data, tag, m->u.done.error);
 	}

@@ -23,6 +23,8 @@ struct render_config {
 	uint64_t patience_ns;
 	/* A command is done; error 0 or -errno, -EIO if the renderer was lost. */
 	void (*done)(void *data, uint64_t tag, int error);
+	/* GL refuses a stream of this context, and all that come after it; `done` comes next. */
+	void (*refused)(void *data, uint32_t context);
 	/* The renderer was lost; `done` of each command comes next. */
 	void (*lost)(void *data);
 	void *data;
