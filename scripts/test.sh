@@ -125,6 +125,11 @@ make_guests() {
 count_guests() {
 	local count
 	cat "$logs/guests.out"
+	if [ ! -s "$logs/guests" ]; then
+		failed=$((failed + 1))
+		failures="$failures guests"
+		return
+	fi
 	mapfile -t count <"$logs/guests"
 	passed=$((passed + count[0]))
 	failed=$((failed + count[1]))
@@ -255,6 +260,7 @@ check banned-functions scripts/check-banned.sh
 check format check_format
 check scripts check_scripts
 check build-gcc build gcc gcc -Dwerror=true
+rm -f "$logs/guests"
 make_guests >"$logs/guests.out" &
 guests_job=$!
 check build-clang build clang clang -Dwerror=true

@@ -78,8 +78,8 @@ struct gpu {
 	struct list requests;         // struct gpu_request.link: held, oldest first
 	struct list renders;          // the same: held until the renderer is done, however long
 	struct gl *gl;                // NULL: no 3D; borrowed
-	atomic_uint lost;      /* bits of scanouts that show what a renderer drew that is gone */
-	uint64_t last_request; /* id of the newest */
+	atomic_uint lost;             /* bits of scanouts whose picture nobody draws any more */
+	uint64_t last_request;        /* id of the newest */
 	uint64_t last_tag;
 	uint64_t commands, errors; /* since the start, for logs and tests */
 	bool used;                 /* commands came since the last reset */
