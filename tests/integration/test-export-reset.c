@@ -121,6 +121,33 @@ TEST(reset_keeps_viewers_and_turns_outputs_off) {
 	rig_stop(&g);
 }
 
+static void run_until_width(struct rig *g, uint32_t scanout, uint32_t width) {
+	for (int i = 0; i < 300 && g->v.states[scanout].width != width; i++) {
+		loop_run_ms(g->loop, 10);
+	}
+	check_int(g->v.states[scanout].width, ==, width);
+}
+
+/* What was on an output is not for whoever has it next, though the guest leaves it there. */
+TEST(unplugged_output_shows_nothing) {
+	struct rig g;
+	struct fake_screen *s;
+	rig_start(&g);
+	viewer_enable(&g.v, 1, 640, 480);
+	check_ok(fake_screen_create(g.fe, 1, 640, 480, XRGB, 2, GUEST_CONTIGUOUS, &s));
+	check_int(fake_screen_flip(s, NULL, NULL), ==, OK);
+	run_until_width(&g, 1, 640);
+	viewer_disable(&g.v, 1);
+	run_until_width(&g, 1, 0);
+	viewer_enable(&g.v, 1, 640, 480);
+	loop_run_ms(g.loop, 100);
+	run_until_width(&g, 1, 0);
+	check_int(fake_screen_flip(s, NULL, NULL), ==, OK);
+	run_until_width(&g, 1, 640);
+	fake_screen_destroy(s);
+	rig_stop(&g);
+}
+
 TEST(a_pause_is_no_reset) {
 	struct rig g;
 	rig_start(&g);

@@ -54,7 +54,7 @@ static void scanout_set(struct gpu *g, uint32_t id, const struct gpu_scanout *to
 		s->height == to->height && s->stride == to->stride && s->offset == to->offset &&
 		s->order == to->order && a->x == b->x && a->y == b->y && a->width == b->width &&
 		a->height == b->height;
-	bool resized = a->width != b->width || a->height != b->height;
+	bool resized = s->resized || a->width != b->width || a->height != b->height;
 	if (same) {
 		return;
 	}
@@ -63,8 +63,9 @@ static void scanout_set(struct gpu *g, uint32_t id, const struct gpu_scanout *to
 	}
 	*s = *to;
 	s->full_damage = true;
+	s->resized = resized;
 	s->resource->scanouts |= 1u << id;
-	if (scanout_check_lost(g, id) || resized) {
+	if (scanout_check_lost(g, id)) {
 		g->config.ops.scanout_changed(g->config.ops.data, id);
 	}
 }
@@ -370,7 +371,7 @@ static bool flip(
 		damage = (struct rect){0, 0, s->viewport.width, s->viewport.height};
 		s->full_damage = false;
 	}
-	return capture_flip(capture_of(g, id),
+	bool held = capture_flip(capture_of(g, id),
 		&(struct capture_flip){
 			.surface = surface,
 			.viewport = s->viewport,
@@ -378,6 +379,11 @@ static bool flip(
 			.flip_ns = now,
 			.token = token,
 		});
+	if (s->resized) {
+		s->resized = false;
+		g->config.ops.scanout_changed(g->config.ops.data, id);
+	}
+	return held;
 }
 
 static int cmd_resource_flush(struct command *c, const void *body) {

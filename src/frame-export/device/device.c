@@ -52,6 +52,7 @@ struct device {
 	unsigned n_tokens;
 	uint64_t settle_wanted, settle_done;
 	uint32_t refresh; /* bit n: device_refresh of scanout n */
+	uint32_t blank;   /* bit n: scanout n was unplugged */
 
 	int mail_fd;
 };
@@ -155,9 +156,15 @@ static int handle_mail(sd_event_source *source, int fd, uint32_t revents, void *
 	unsigned n = d->n_tokens;
 	memcpy(tokens, d->tokens, n * sizeof(tokens[0]));
 	d->n_tokens = 0;
-	uint32_t refresh = d->refresh;
-	d->refresh = 0;
+	uint32_t refresh = d->refresh, blank = d->blank;
+	d->refresh = d->blank = 0;
 	pthread_mutex_unlock(&d->lock);
+
+	for (uint32_t i = 0; i < d->config.n_scanouts; i++) {
+		if (blank & 1u << i) {
+			gpu_blank(&d->gpu, i);
+		}
+	}
 
 	unsigned more = d->more;
 	d->more = 0;
@@ -357,7 +364,9 @@ void device_set_output(struct device *d, uint32_t id, const struct gpu_output *o
 	d->outputs[id] = *output;
 	d->edid_due[id] = output->enabled;
 	d->info_due = true;
+	d->blank |= output->enabled ? 0 : 1u << id;
 	pthread_mutex_unlock(&d->lock);
+	wake(d);
 }
 
 bool device_outputs_known(struct device *d) {

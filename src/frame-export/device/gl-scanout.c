@@ -305,9 +305,10 @@ static bool show(struct gl *gl, const struct gl_read *read) {
 	if (!r || !r->gl) {
 		return false;
 	}
+	bool first = !s->shown;
 	s->unshown = (struct rect){0};
 	s->shown = true;
-	return capture_flip(capture_of(gl, read->scanout),
+	bool held = capture_flip(capture_of(gl, read->scanout),
 		&(struct capture_flip){
 			.surface = &slot->surface->surface,
 			.viewport = {0, 0, s->width, s->height},
@@ -315,6 +316,10 @@ static bool show(struct gl *gl, const struct gl_read *read) {
 			.flip_ns = read->flip_ns,
 			.token = read->request,
 		});
+	if (first) {
+		gl->gpu->config.ops.scanout_changed(gl->gpu->config.ops.data, read->scanout);
+	}
+	return held;
 }
 
 bool gl_scanout_lost(const struct gl *gl, uint32_t id) {

@@ -268,10 +268,14 @@ int gpu_process_queue(struct gpu *g, unsigned queue) {
 	return r;
 }
 
+void gpu_blank(struct gpu *g, uint32_t scanout) {
+	scanout_off(g, scanout);
+	g->config.ops.cursor_defined(g->config.ops.data, scanout, NULL, 0, 0);
+}
+
 void gpu_reset(struct gpu *g) {
 	for (uint32_t id = 0; id < g->config.n_scanouts; id++) {
-		scanout_off(g, id);
-		g->config.ops.cursor_defined(g->config.ops.data, id, NULL, 0, 0);
+		gpu_blank(g, id);
 	}
 	resource_table_clear(&g->resources);
 	gpu_reap(g);

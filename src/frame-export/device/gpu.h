@@ -67,6 +67,7 @@ struct gpu_scanout {
 	struct rect viewport; /* within that */
 	enum pixel_order order;
 	bool full_damage; /* the next flush shows all of it anew */
+	bool resized;     /* and in another size than what capture has */
 };
 
 struct gpu {
@@ -110,6 +111,11 @@ uint64_t gpu_expire(struct gpu *g, uint64_t now);
 /* Answers all that is held: before its queue stops. */
 void gpu_flush_requests(struct gpu *g);
 
+/*
+ * Shows nothing on a scanout until the guest sets it again. Linux leaves what a lease's holder showed
+ * there, and the next one's viewers are not to see that.
+ */
+void gpu_blank(struct gpu *g, uint32_t scanout);
 /* As after power-on: no resources, no scanouts. Queues are not touched. */
 void gpu_reset(struct gpu *g);
 
