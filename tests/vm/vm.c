@@ -99,7 +99,7 @@ static int accept_from_qemu(struct vm *vm, int listener) {
 	return fd;
 }
 
-uint16_t vm_free_port(void) {
+static uint16_t unused_port(void) {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(address);
@@ -109,6 +109,16 @@ uint16_t vm_free_port(void) {
 	check(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
 	(void)close_fd(fd);
 	return ntohs(address.sin_port);
+}
+
+uint16_t vm_free_port(void) {
+	static bool given[UINT16_MAX + 1];
+	uint16_t port;
+	do {
+		port = unused_port();
+	} while (given[port]);
+	given[port] = true;
+	return port;
 }
 
 static bool socket_exists(const struct vm *vm, const char *name) {

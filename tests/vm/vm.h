@@ -79,7 +79,7 @@ void vm_start_qemu(struct vm *vm);
 void vm_kill_qemu(struct vm *vm);
 void vm_wait_boot(struct vm *vm, unsigned timeout_s);
 
-/* A TCP port of 127.0.0.1 that nobody uses at the moment. */
+/* A TCP port of 127.0.0.1 that nobody uses at the moment; another one each time. */
 uint16_t vm_free_port(void);
 
 /* Runs a command of sh in the guest; returns its exit status. */
