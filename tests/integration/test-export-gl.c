@@ -326,6 +326,34 @@ TEST(odd_resources_harm_nobody) {
 	rig_stop(&g);
 }
 
+/* Whoever comes sees what is shown now, and not first what was when the last one left. */
+TEST(nothing_old_is_seen) {
+	struct rig g = {0};
+	rig_start(&g, NULL);
+	show_texture(&g, 1, 10);
+	check_int(gl_fill(g.fe, 1, 1, 10, teal), ==, OK);
+	check_int(flush(g.fe, 10), ==, OK);
+	for (unsigned i = 0; i < 4; i++) {
+		const float *colour = i % 2 ? orange : blue;
+		check_int(gl_clear(g.fe, 1, colour), ==, OK);
+		check_int(flush(g.fe, 10), ==, OK);
+		viewer_open(&g.v, &g.e, g.loop, 0);
+		for (int k = 0; k < 300 && g.v.frames == 0; k++) {
+			loop_run_ms(g.loop, 10);
+		}
+		check_int(g.v.frames, >, 0);
+		check_int(g.v.picture.width, ==, WIDTH);
+		uint8_t seen[3];
+		decode_pixel(&g.v.picture, 5, 5, seen);
+		for (unsigned c = 0; c < 3; c++) {
+			check_int(abs((int)seen[c] - (int)(colour[c] * 255)), <, 40);
+		}
+		viewer_close(&g.v);
+		loop_run_ms(g.loop, 200);
+	}
+	rig_stop(&g);
+}
+
 static void expect_lost(struct rig *g, struct viewer *v, uint32_t scanout, bool lost) {
 	const struct hxfr_scanout_state *s = &v->states[scanout];
 	for (int i = 0; i < 300 && !!(s->flags & HXFR_STATE_LOST) != lost; i++) {

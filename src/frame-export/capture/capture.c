@@ -155,22 +155,32 @@ bool capture_flip(struct capture *c, const struct capture_flip *flip) {
 	return held;
 }
 
-void capture_blank(struct capture *c) {
+static void drop_front(struct capture *c, bool blank) {
 	pthread_mutex_lock(&c->lock);
 	struct surface *dropped = c->front;
 	uint64_t token = c->token;
 	c->front = NULL;
-	c->viewport = (struct rect){0};
 	c->damage = (struct rect){0};
 	c->pending = false;
 	c->token = 0;
-	c->drop_picture = true;
+	if (blank) {
+		c->viewport = (struct rect){0};
+		c->drop_picture = true;
+	}
 	atomic_fetch_add(&c->switches, 1);
 	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
 
 	report_done(c, token);
 	surface_unref(dropped);
+}
+
+void capture_blank(struct capture *c) {
+	drop_front(c, true);
+}
+
+void capture_outdated(struct capture *c) {
+	drop_front(c, false);
 }
 
 void capture_get_size(struct capture *c, uint32_t *ret_width, uint32_t *ret_height) {

@@ -73,6 +73,11 @@ bool capture_flip(struct capture *c, const struct capture_flip *flip);
  * the surface is dropped, by the encoder thread if it is just reading it.
  */
 void capture_blank(struct capture *c);
+/*
+ * What it has is out of date, and nobody watches: whoever comes is shown nothing before the next
+ * flip, which the source makes then. The size stays.
+ */
+void capture_outdated(struct capture *c);
 
 /* The viewers' side; see struct server_backend. */
 void capture_set_viewers(struct capture *c, unsigned watching, unsigned ready);
