@@ -14,6 +14,8 @@ LOG_MODULE("bus");
 
 /* Stands for the only client of a connection without a bus. */
 #define PEER_NAME "peer"
+/* The bus answers at once, or has dropped what it had for us. */
+#define ASK_LIMIT_US (2 * UINT64_C(1000000))
 
 const char *bus_sender(sd_bus_message *m) {
 	const char *sender = sd_bus_message_get_sender(m);
@@ -154,6 +156,24 @@ static int handle_has_owner(sd_bus_message *m, void *data, sd_bus_error *error) 
 	return 0;
 }
 
+/* Whether the one in control is still there; handle_has_owner is told, also if no answer comes. */
+static int ask_for_controller(struct bus_face *f) {
+	sd_bus_message *m = NULL;
+	if (f->ask || f->peer_to_peer) {
+		return 0;
+	}
+	int r = sd_bus_message_new_method_call(f->bus, &m, "org.freedesktop.DBus",
+		"/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner");
+	if (r >= 0) {
+		r = sd_bus_message_append(m, "s", f->controller);
+	}
+	if (r >= 0) {
+		r = sd_bus_call_async(f->bus, &f->ask, m, handle_has_owner, f, ASK_LIMIT_US);
+	}
+	sd_bus_message_unref(m);
+	return r;
+}
+
 /*
  * The match is for one name, so that other clients' comings and goings do not wake us. It may have
  * left before the bus knew of the match: asked afterwards.
@@ -165,12 +185,7 @@ static int watch_controller(struct bus_face *f) {
 		"interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'",
 		f->controller);
 	int r = sd_bus_add_match_async(f->bus, &f->watch, match, handle_owner_changed, NULL, f);
-	if (r < 0 || f->peer_to_peer) {
-		return r;
-	}
-	return sd_bus_call_method_async(f->bus, &f->ask, "org.freedesktop.DBus",
-		"/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", handle_has_owner,
-		f, "s", f->controller);
+	return r < 0 ? r : ask_for_controller(f);
 }
 
 int bus_method_take_control(sd_bus_message *m, void *data, sd_bus_error *error) {
@@ -182,6 +197,10 @@ int bus_method_take_control(sd_bus_message *m, void *data, sd_bus_error *error) 
 	}
 	if (bus_in_control(f, m)) {
 		return sd_bus_reply_method_return(m, NULL);
+	}
+	if (f->controller[0] != '\0') {
+		/* A flooded bus may have dropped the word of its end: who tries again finds out. */
+		(void)ask_for_controller(f);
 	}
 	if (f->controller[0] != '\0' || session_take(f->session, &f->control) < 0) {
 		return force ? sd_bus_error_set_const(error, SD_BUS_ERROR_ACCESS_DENIED,
