@@ -367,7 +367,6 @@ TEST(what_goes_wrong_is_said) {
 	stop(&s);
 }
 
-/* Scenario: half a request, and one in single bytes. */
 /* Else the holder would draw on, and nobody see it. */
 TEST(loss_ends_the_lease) {
 	struct setup s;
@@ -393,6 +392,7 @@ TEST(loss_ends_the_lease) {
 	stop(&s);
 }
 
+/* Scenario: half a request, and one in single bytes. */
 TEST(requests_in_pieces) {
 	struct setup s;
 	uint8_t buf[LEASE_RESPONSE_SIZE];

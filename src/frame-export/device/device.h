@@ -55,7 +55,7 @@ bool device_outputs_known(struct device *d);
 void device_get_output(struct device *d, uint32_t id, struct gpu_output *ret);
 /* Counts guest resets and front ends, from 1. */
 uint32_t device_generation(struct device *d);
-/* What drew the scanout's picture has lost its 3D with the renderer. */
+/* What drew the scanout's picture draws no more: its renderer is gone, or its context is broken. */
 bool device_scanout_lost(struct device *d, uint32_t scanout);
 /* Somebody watches the scanout now who did not before. */
 void device_refresh(struct device *d, uint32_t scanout);
