@@ -131,15 +131,27 @@ static bool run_one(const struct test *test, int number) {
 	return false;
 }
 
-pid_t test_child_of(pid_t parent) {
-	char command[96], line[64] = "";
+unsigned test_children_of(pid_t parent, pid_t ret[TEST_CHILDREN_MAX]) {
+	char command[96];
+	unsigned n = 0;
+	int pid;
 	(void)snprintf(command, sizeof(command), "cat /proc/%d/task/*/children", (int)parent);
 	FILE *f = popen(command, "re");
-	check(f && fgets(line, sizeof(line), f));
+	check(f);
+	while (n < TEST_CHILDREN_MAX && fscanf(f, "%d", &pid) == 1) {
+		ret[n++] = pid;
+	}
 	(void)pclose(f);
-	pid_t pid = (pid_t)strtol(line, NULL, 10);
-	check(pid > 1);
-	return pid;
+	return n;
+}
+
+void test_kill_children(pid_t parent) {
+	pid_t pids[TEST_CHILDREN_MAX];
+	unsigned n = test_children_of(parent, pids);
+	check_int(n, >, 0);
+	for (unsigned i = 0; i < n; i++) {
+		(void)kill(pids[i], SIGKILL);
+	}
 }
 
 static bool wanted(const struct test *test, int argc, char *argv[]) {

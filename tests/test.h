@@ -27,8 +27,11 @@ _Noreturn void test_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 _Noreturn void test_skip(const char *why);
 
-/* The only child that a process has, whichever of its threads started it; fails without one. */
-pid_t test_child_of(pid_t parent);
+/* The children that a process has, whichever of its threads started them. */
+#define TEST_CHILDREN_MAX 80u
+unsigned test_children_of(pid_t parent, pid_t ret[TEST_CHILDREN_MAX]);
+/* By SIGKILL; fails without any. */
+void test_kill_children(pid_t parent);
 /* How many descriptors a process has; of one's own, one more. */
 unsigned test_fds_of(pid_t pid);
 /* What is open now may stay open: a library keeps it for as long as the process lives. */

@@ -130,6 +130,14 @@ static int set_gl_capture(const char *value, void *data) {
 	return MIN(r, 0);
 }
 
+static int set_gl_isolate(const char *value, void *data) {
+	static const char *const ways[] = {
+		[GL_ISOLATE_AUTO] = "auto", [GL_ISOLATE_ON] = "on", [GL_ISOLATE_OFF] = "off"};
+	int r = choice(value, ways, ARRAY_SIZE(ways));
+	((struct export_options *)data)->gl.isolate = (enum gl_isolate)MAX(r, 0);
+	return MIN(r, 0);
+}
+
 static int set_renderer(const char *value, void *data) {
 	((struct export_options *)data)->gl.program = value;
 	return value[0] ? 0 : -EINVAL;
@@ -261,6 +269,9 @@ static const struct option_spec options[] = {
 	{"gl-patience", 0, "S",
 		"kill a renderer that gets on with nothing for so long (default 15)",
 		set_gl_patience},
+	{"gl-isolate", 0, "MODE",
+		"a process for each 3D context: off, on, or auto: if CPUs draw (default auto)",
+		set_gl_isolate},
 	{"gl-capture", 0, "WHERE",
 		"make pictures of 3D with the gpu, the cpu, or auto: gpu if there is one "
 		"(default auto)",

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
@@ -449,6 +450,15 @@ static void finish(struct exporter *e) {
 	(void)close_fd(e->events_fd);
 }
 
+/* A guest with 3D can make use of some thousand: buffers that its programs share, and renderers. */
+static void raise_limits(void) {
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int main(int argc, char *argv[]) {
 	struct exporter e = {.device_stop_fd = -1, .events_fd = -1};
 	switch (export_options_parse(argc, argv, &e.options)) {
@@ -464,6 +474,7 @@ int main(int argc, char *argv[]) {
 		puts("{\"type\": \"gpu\", \"features\": []}");
 		return 0;
 	}
+	raise_limits();
 	/* It forks, so before any thread starts. */
 	if (strcmp(e.options.encoder, encoder_x264.name) != 0) {
 		e.hardware = probe_select(e.options.encoder, e.options.render_node, e.render_node);

@@ -14,6 +14,7 @@
 
 LOG_MODULE("pictures");
 
+#define PIXEL_MAX    16u
 #define FLAG_Y_0_TOP 1u /* VIRTIO_GPU_RESOURCE_FLAG_Y_0_TOP: virtio 1.2, 5.7.6.8 */
 
 struct shadow {
@@ -106,20 +107,43 @@ int pictures_remove(struct pictures *p, uint32_t id) {
 	return 0;
 }
 
-int pictures_read(struct pictures *p, uint32_t resource, const struct render_read *d) {
-	struct virgl_box box = {d->x, d->y, 0, d->width, d->height, 1};
+/* The shadow as memory, if all of the rectangle lies in it. */
+static int memory_of(struct pictures *p, const struct render_read *d, struct iovec *ret) {
 	const struct shadow *s = find(p, d->shadow);
-	if (!s || d->width == 0 || d->height == 0) {
+	if (!s || d->width == 0 || d->height == 0 || d->pixel == 0 || d->pixel > PIXEL_MAX) {
 		return -EINVAL;
 	}
-	uint64_t row = (uint64_t)d->width * 4;
+	uint64_t row = (uint64_t)d->width * d->pixel;
 	uint64_t span = (uint64_t)d->stride * (d->height - 1) + row;
 	if (row > d->stride || d->offset > s->size || span > s->size - d->offset) {
 		return -EINVAL;
 	}
-	struct iovec iov = {s->pixels, s->size};
+	*ret = (struct iovec){s->pixels, s->size};
+	return 0;
+}
+
+int pictures_read(struct pictures *p, uint32_t resource, const struct render_read *d) {
+	struct virgl_box box = {d->x, d->y, 0, d->width, d->height, 1};
+	struct iovec iov;
+	int r = memory_of(p, d, &iov);
+	if (r < 0) {
+		return r;
+	}
 	return virgl_renderer_transfer_read_iov(
 		       resource, 0, 0, d->stride, 0, &box, d->offset, &iov, 1) == 0
+		? 0
+		: -EINVAL;
+}
+
+int pictures_write(struct pictures *p, uint32_t resource, const struct render_read *d) {
+	struct virgl_box box = {d->x, d->y, 0, d->width, d->height, 1};
+	struct iovec iov;
+	int r = memory_of(p, d, &iov);
+	if (r < 0) {
+		return r;
+	}
+	return virgl_renderer_transfer_write_iov(
+		       resource, 0, 0, (int)d->stride, 0, &box, d->offset, &iov, 1) == 0
 		? 0
 		: -EINVAL;
 }

@@ -19,6 +19,7 @@ uint32_t pictures_features(const struct pictures *p);
 int pictures_add(struct pictures *p, const struct render_shadow *s, const int *fds, unsigned n_fds);
 int pictures_remove(struct pictures *p, uint32_t shadow);
 int pictures_read(struct pictures *p, uint32_t resource, const struct render_read *d);
+int pictures_write(struct pictures *p, uint32_t resource, const struct render_read *d);
 /*
  * Begins one, of a 2D texture with one sample. A fence that is made after this is reached when
  * pictures_finish will not have to wait.

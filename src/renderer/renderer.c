@@ -324,6 +324,11 @@ static int do_read(struct renderer *r, const struct request *q) {
 				       : -ENOENT;
 }
 
+static int do_write(struct renderer *r, const struct request *q) {
+	return find(r, q->m->resource) ? pictures_write(r->pictures, q->m->resource, &q->m->u.read)
+				       : -ENOENT;
+}
+
 static int do_convert(struct renderer *r, const struct request *q) {
 	const struct resource *resource = find(r, q->m->resource);
 	if (!resource) {
@@ -352,6 +357,7 @@ static int (*const handlers[_RENDER_REQUEST_MAX])(struct renderer *r, const stru
 	[RENDER_SHADOW_ADD] = do_shadow_add,
 	[RENDER_SHADOW_REMOVE] = do_shadow_remove,
 	[RENDER_READ] = do_read,
+	[RENDER_WRITE] = do_write,
 	[RENDER_CONVERT] = do_convert,
 };
 

@@ -33,6 +33,7 @@ static const struct shape requests[_RENDER_REQUEST_MAX] = {
 	[RENDER_SHADOW_ADD] = {"add shadow", 0, 0, 1, 2},
 	[RENDER_SHADOW_REMOVE] = {"remove shadow", 0, 0, 0, 0},
 	[RENDER_READ] = {"read", 0, 0, 0, 0},
+	[RENDER_WRITE] = {"write", 0, 0, 0, 0},
 	[RENDER_CONVERT] = {"convert", 0, 0, 0, 0},
 };
 

@@ -11,13 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RENDER_VERSION     2u
+#define RENDER_VERSION     3u
 #define RENDER_RING_SIZE   (16u << 20) /* bytes of the ring */
 #define RENDER_MAX_PAYLOAD (4u << 20)  /* of one message: four such are under way at once */
 #define RENDER_MAX_REGIONS 8u          /* of guest memory */
 #define RENDER_MAX_FDS     RENDER_MAX_REGIONS
 #define RENDER_MAX_CAPSETS 4u
-#define RENDER_MAX_SHADOWS 256u
+#define RENDER_MAX_SHADOWS 1024u
 
 enum render_type {
 	/* To the renderer. Each is answered with one RENDER_DONE, in any case. */
@@ -37,6 +37,7 @@ enum render_type {
 	RENDER_SHADOW_ADD, /* fds: its memory, and, for NV12, a dmabuf of it to draw into */
 	RENDER_SHADOW_REMOVE,
 	RENDER_READ,    /* from a resource into a shadow */
+	RENDER_WRITE,   /* from a shadow into a resource */
 	RENDER_CONVERT, /* the same, as NV12; needs RENDER_CAN_CONVERT; -EOPNOTSUPP: not this one */
 	_RENDER_REQUEST_MAX,
 	/* To the exporter. */
@@ -69,11 +70,14 @@ struct render_transfer {
 	uint64_t offset;
 };
 
+/* Of RENDER_READ and RENDER_WRITE. */
 struct render_read {
 	uint32_t shadow;
 	uint32_t x, y, width, height; /* in the resource */
 	uint32_t stride;              /* of the shadow */
-	uint64_t offset;              /* in the shadow, of the first pixel */
+	uint32_t pixel;               /* bytes of one, at most */
+	uint32_t padding;
+	uint64_t offset; /* in the shadow, of the first pixel */
 };
 
 struct render_rect {

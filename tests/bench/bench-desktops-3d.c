@@ -37,10 +37,13 @@ struct result {
 	double frames, flips, cpu; /* all per second */
 };
 
-static uint64_t cpu_ms(const struct vm *vm, bool gl) {
-	struct process renderer = {.pidfd = -1, .pid = gl ? test_child_of(vm->gpu.pid) : 0};
-	return process_cpu_ms(&vm->qemu) + process_cpu_ms(&vm->gpu) +
-		(gl ? process_cpu_ms(&renderer) : 0);
+static uint64_t cpu_ms(const struct vm *vm) {
+	pid_t renderers[TEST_CHILDREN_MAX];
+	uint64_t sum = process_cpu_ms(&vm->qemu) + process_cpu_ms(&vm->gpu);
+	for (unsigned i = 0, n = test_children_of(vm->gpu.pid, renderers); i < n; i++) {
+		sum += process_cpu_ms(&(struct process){.pidfd = -1, .pid = renderers[i]});
+	}
+	return sum;
 }
 
 /* HELIX_BENCH_ONLY: those whose names have it in them. */
@@ -54,8 +57,7 @@ static void leave_overview(struct desktop *d) {
 	run_loop(d->farm->loop, SETTLE_SECONDS * 1000);
 }
 
-static void measure(
-	struct farm *f, bool gl, unsigned number, const struct load *load, struct result *ret) {
+static void measure(struct farm *f, unsigned number, const struct load *load, struct result *ret) {
 	struct desktop d;
 	vm_run_ok(f->vm, 60, "printf '#!/bin/sh\\nexec %%s\\n' '%s' >/etc/helix/terminal",
 		load->terminal);
@@ -71,7 +73,7 @@ static void measure(
 		leave_overview(&d);
 	}
 	viewer_get_stats(&d.viewer, f->loop);
-	uint64_t flips = d.viewer.stats.flips, cpu = cpu_ms(f->vm, gl), start = now_ns();
+	uint64_t flips = d.viewer.stats.flips, cpu = cpu_ms(f->vm), start = now_ns();
 	viewer_reset_counts(&d.viewer);
 	if (load->drag) {
 		desktop_drag(&d, SECONDS);
@@ -80,7 +82,7 @@ static void measure(
 	}
 	uint64_t frames = d.viewer.frames;
 	double seconds = (double)(now_ns() - start) / 1e9;
-	cpu = cpu_ms(f->vm, gl) - cpu;
+	cpu = cpu_ms(f->vm) - cpu;
 	viewer_get_stats(&d.viewer, f->loop);
 	check_int(d.viewer.broken, ==, 0);
 	*ret = (struct result){
@@ -102,7 +104,7 @@ TEST_TIMEOUT(desktops_with_and_without_3d, 5400) {
 			if (!wanted(&loads[i])) {
 				continue;
 			}
-			measure(&f, gl, i + 1, &loads[i], &results[gl][i]);
+			measure(&f, i + 1, &loads[i], &results[gl][i]);
 			(void)fprintf(stderr, "# %s, %s: %.2f frames/s\n", loads[i].name,
 				gl ? "3D" : "llvmpipe", results[gl][i].frames);
 		}

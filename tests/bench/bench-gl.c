@@ -162,7 +162,7 @@ static struct costs read_costs(struct rig *g, bool watched) {
 		viewer_get_stats(&g->v, 0, &s);
 	}
 	return (struct costs){exporter_thread_ns(&g->e, "device"),
-		g->screen ? 0 : exporter_renderer_ns(&g->e), s.convert_ns, s.encode_ns};
+		g->screen ? 0 : exporter_renderers_ns(&g->e), s.convert_ns, s.encode_ns};
 }
 
 /* So many steps, each awaited if somebody watches; what they cost. */

@@ -243,6 +243,12 @@ static void read_back(struct script *s) {
 	d->height = take(s, 2);
 	d->stride = take(s, 4);
 	d->offset = take(s, 4);
+	d->pixel = 4;
+	/* The other way, if it is that large. */
+	if (d->stride >> 31) {
+		m.type = RENDER_WRITE;
+		d->stride &= UINT32_MAX >> 1;
+	}
 	request(&m, -1);
 }
 

@@ -233,12 +233,24 @@ static uint64_t sum_threads(pid_t pid, const char *wanted) {
 	return sum;
 }
 
-pid_t exporter_renderer(const struct exporter *e) {
-	return test_child_of(e->pid);
+pid_t exporter_only_renderer(const struct exporter *e) {
+	pid_t pids[TEST_CHILDREN_MAX];
+	for (unsigned i = 0; i < 200; i++) {
+		if (test_children_of(e->pid, pids) == 1) {
+			return pids[0];
+		}
+		sleep_ms(50);
+	}
+	test_fail(__FILE__, __LINE__, "there is more than one renderer, or none");
 }
 
-uint64_t exporter_renderer_ns(const struct exporter *e) {
-	return sum_threads(exporter_renderer(e), NULL);
+uint64_t exporter_renderers_ns(const struct exporter *e) {
+	pid_t pids[TEST_CHILDREN_MAX];
+	uint64_t sum = 0;
+	for (unsigned i = 0, n = test_children_of(e->pid, pids); i < n; i++) {
+		sum += sum_threads(pids[i], NULL);
+	}
+	return sum;
 }
 
 uint64_t exporter_cpu_ns(const struct exporter *e) {

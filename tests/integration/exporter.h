@@ -43,8 +43,9 @@ uint64_t exporter_cpu_ns(const struct exporter *e); /* of all its threads */
 uint64_t exporter_thread_ns(const struct exporter *e, const char *name);
 
 /* The process that draws 3D. The exporter has no other child, whichever of its threads started it. */
-pid_t exporter_renderer(const struct exporter *e);
-uint64_t exporter_renderer_ns(const struct exporter *e); /* CPU time, of all its threads */
+/* Waits until there is one: nobody uses it yet, and the next context will. */
+pid_t exporter_only_renderer(const struct exporter *e);
+uint64_t exporter_renderers_ns(const struct exporter *e); /* CPU time, of all their threads */
 
 /* True if the log has a line with this text. */
 bool exporter_logged(const struct exporter *e, const char *text);

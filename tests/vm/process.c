@@ -105,6 +105,13 @@ char *process_log(const struct process *p) {
 	return text;
 }
 
+bool process_logged(const struct process *p, const char *text) {
+	char *log = process_log(p);
+	bool found = strstr(log, text);
+	free(log);
+	return found;
+}
+
 uint64_t process_cpu_ms(const struct process *p) {
 	char path[64], text[1024] = "";
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)p->pid);

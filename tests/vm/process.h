@@ -29,6 +29,7 @@ void process_kill(struct process *p, int signal);
 
 /* What is in the log, up to a megabyte, as a string to be freed. */
 char *process_log(const struct process *p);
+bool process_logged(const struct process *p, const char *text);
 
 /* CPU time used so far, user and system, of all threads, in milliseconds. */
 uint64_t process_cpu_ms(const struct process *p);

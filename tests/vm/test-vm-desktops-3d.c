@@ -43,6 +43,20 @@ static void see_and_type(struct desktop *d) {
 	desktop_expect(d, farm_green, 10, 180, "key-g");
 }
 
+/* What a program draws with GL is a buffer of its context, which the compositor has beside its own. */
+static void check_program_seen(struct desktop *d) {
+	static const uint8_t gear[3] = {196, 26, 0};
+	uint32_t job = vm_spawn(d->farm->vm,
+		"exec podman exec --env WAYLAND_DISPLAY=wayland-0 %s "
+		"sh -c 'exec timeout 120 /usr/bin/es2gears_wayland.*'",
+		d->name);
+	desktop_expect(d, gear, 1, 50, "gears");
+	check_moving(d, "frames of a program");
+	(void)desktop_run(d, 60, "pkill es2gears");
+	(void)vm_job_wait(d->farm->vm, job, 20);
+	vm_job_forget(d->farm->vm, job);
+}
+
 /* Programs with GL come and go, by their own will or not; the compositor has a context beside theirs. */
 static void check_programs_end(struct desktop *d) {
 	for (unsigned i = 0; i < 4; i++) {
@@ -65,6 +79,7 @@ TEST_TIMEOUT(mutter_draws_by_3d, 1800) {
 	see_and_type(&d);
 	check_compositor(&d, "mutter");
 	check_driver(&d);
+	check_program_seen(&d);
 	check_programs_end(&d);
 	desktop_end(&d);
 	farm_stop(&f);
@@ -82,6 +97,7 @@ TEST_TIMEOUT(weston_draws_by_3d, 1800) {
 			"journalctl -b -o cat -u helix-desktop@%s | grep -i 'GL renderer'", d.name),
 		"virgl"));
 	check_driver(&d);
+	check_program_seen(&d);
 	check_programs_end(&d);
 	desktop_end(&d);
 	farm_stop(&f);
@@ -101,7 +117,7 @@ TEST_TIMEOUT(desktops_come_back_after_the_renderer, 1800) {
 		see_and_type(&d[i]);
 	}
 	uint64_t start = now_ns();
-	check_ok(kill(test_child_of(f.vm->gpu.pid), SIGKILL));
+	test_kill_children(f.vm->gpu.pid);
 	for (unsigned i = 0; i < ARRAY_SIZE(d); i++) {
 		desktop_expect(&d[i], farm_red, 10, FARM_START_SECONDS, "terminal-again");
 		(void)fprintf(stderr, "# %s: back after %.1f s\n", compositors[i],

@@ -407,7 +407,7 @@ static int cmd_resource_flush(struct command *c, const void *body) {
 		}
 	}
 	if (pending > 0 && r->gl) {
-		command_hold_render(c, pending, false);
+		command_hold_read(c, pending);
 	} else if (pending > 0) {
 		command_hold(c, pending);
 	}

@@ -31,10 +31,12 @@ void command_respond(
 void command_hold(struct command *c, unsigned pending);
 
 /*
- * The same for what the renderer does, without a limit of time: until gpu_render_done if `decides`,
- * with its result as the answer, or with the answer as it is now; or until `pending` gpu_read_done.
+ * The same for what renderers do, without a limit of time: until `pending` gpu_render_done, whose
+ * result is the answer. `by`: the renderer; NULL: it must not be answered before, whatever others
+ * suffer. And for flushes: until `pending` gpu_read_done.
  */
-void command_hold_render(struct command *c, unsigned pending, bool decides);
+void command_hold_render(struct command *c, unsigned pending, struct gl_renderer *by);
+void command_hold_read(struct command *c, unsigned pending);
 
 /*
  * One row per command: the bytes that must be there, and the handler, which returns 0 or the -errno

@@ -183,7 +183,7 @@ static int handle_mail(sd_event_source *source, int fd, uint32_t revents, void *
 		gpu_complete(&d->gpu, tokens[i]);
 	}
 	gpu_reap(&d->gpu);
-	if (!list_empty(&d->gpu.requests)) {
+	if (!list_empty(&d->gpu.requests) || d->gpu.blocking) {
 		arm_timer(d);
 	}
 	for (uint32_t i = 0; d->gpu.gl && i < d->config.n_scanouts; i++) {

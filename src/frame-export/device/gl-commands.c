@@ -18,14 +18,6 @@ LOG_MODULE("gl");
 /* Commands that the renderer has not done, with which others are not answered before they are. */
 #define BACKLOG_MAX 4096u
 
-struct gl_context {
-	uint32_t id;
-	uint32_t generation; /* of its renderer */
-	uint64_t serial;     /* numbers are used again */
-	bool broken;         /* GL takes nothing more of it */
-	struct list link;    // gl.contexts
-};
-
 static struct gl_context *find_context(struct gl *gl, uint32_t id) {
 	struct gl_context *context;
 	list_for_each(context, &gl->contexts, link) {
@@ -36,52 +28,47 @@ static struct gl_context *find_context(struct gl *gl, uint32_t id) {
 	return NULL;
 }
 
-int gl_ask(struct command *c, struct render_message *m, struct render_extra *extra) {
-	struct gl *gl = c->gpu->gl;
+int gl_ask(struct command *c, struct gl_renderer *r, struct render_message *m,
+	struct render_extra *extra) {
 	m->context = c->hdr.ctx_id;
 	m->flags = c->hdr.flags & VIRTIO_GPU_FLAG_FENCE ? RENDER_FLAG_FENCE : 0;
 	uint64_t tag = c->gpu->last_request + 1;
-	int r = render_command(gl->render, m, extra, tag);
-	if (r >= 0) {
-		command_hold_render(c, 1, true);
+	int result = render_command(r->render, m, extra, tag);
+	if (result >= 0) {
+		command_hold_render(c, 1, r);
+	} else if (result == -ENOMEM) {
+		render_give_up(r->render);
 	}
-	return r;
+	return result;
 }
 
-int gl_tell(struct command *c, struct render_message *m) {
-	struct gl *gl = c->gpu->gl;
-	if (c->hdr.flags & VIRTIO_GPU_FLAG_FENCE || render_backlog(gl->render) >= BACKLOG_MAX) {
-		return gl_ask(c, m, NULL);
+int gl_tell(struct command *c, struct gl_renderer *r, struct render_message *m) {
+	if (c->hdr.flags & VIRTIO_GPU_FLAG_FENCE || render_backlog(r->render) >= BACKLOG_MAX) {
+		return gl_ask(c, r, m, NULL);
 	}
 	m->context = c->hdr.ctx_id;
-	return render_command(gl->render, m, NULL, 0);
+	return render_command(r->render, m, NULL, 0);
 }
 
-bool gl_has_context(struct command *c) {
-	const struct gl_context *context = find_context(c->gpu->gl, c->hdr.ctx_id);
-	if (context && context->generation == render_generation(c->gpu->gl->render)) {
-		return true;
+struct gl_context *gl_context_of(struct command *c) {
+	struct gl_context *context = find_context(c->gpu->gl, c->hdr.ctx_id);
+	if (!context || context->lost) {
+		c->response = VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
+		return NULL;
 	}
-	c->response = VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
-	return false;
-}
-
-struct resource *gl_find_resource(struct command *c, uint32_t id) {
-	struct resource *r = resource_find(&c->gpu->resources, id);
-	return r && r->gl && r->gl->generation == render_generation(c->gpu->gl->render) ? r : NULL;
+	return context;
 }
 
 /* Capsets. */
 
 static int cmd_get_capset_info(struct command *c, const void *body) {
 	const struct virtio_gpu_get_capset_info *cmd = body;
-	struct render *render = c->gpu->gl->render;
+	const struct render_hello *hello = &c->gpu->gl->capsets.hello;
 	struct virtio_gpu_resp_capset_info info = {0};
-	const void *data;
-	if (cmd->capset_index >= render_n_capsets(render)) {
+	if (cmd->capset_index >= hello->n_capsets) {
 		return -EINVAL;
 	}
-	const struct render_capset *capset = render_capset(render, cmd->capset_index, &data);
+	const struct render_capset *capset = &hello->capsets[cmd->capset_index];
 	info.capset_id = capset->id;
 	info.capset_max_version = capset->version;
 	info.capset_max_size = capset->size;
@@ -91,10 +78,9 @@ static int cmd_get_capset_info(struct command *c, const void *body) {
 
 static int cmd_get_capset(struct command *c, const void *body) {
 	const struct virtio_gpu_get_capset *cmd = body;
-	struct render *render = c->gpu->gl->render;
-	for (unsigned i = 0; i < render_n_capsets(render); i++) {
-		const void *data;
-		const struct render_capset *capset = render_capset(render, i, &data);
+	const struct render_capsets *capsets = &c->gpu->gl->capsets;
+	for (unsigned i = 0; i < capsets->hello.n_capsets; i++) {
+		const struct render_capset *capset = &capsets->hello.capsets[i];
 		if (capset->id != cmd->capset_id || cmd->capset_version > capset->version) {
 			continue;
 		}
@@ -103,7 +89,7 @@ static int cmd_get_capset(struct command *c, const void *body) {
 		if (!resp) {
 			return -ENOMEM;
 		}
-		memcpy(resp->capset_data, data, capset->size);
+		memcpy(resp->capset_data, capsets->data[i], capset->size);
 		command_respond(c, VIRTIO_GPU_RESP_OK_CAPSET, &resp->hdr, size);
 		return 0;
 	}
@@ -123,50 +109,54 @@ static int cmd_ctx_create(struct command *c, const void *body) {
 	if (gl->n_contexts >= CONTEXTS_MAX) {
 		return -ENOMEM;
 	}
-	int r = render_start(gl->render);
-	if (r < 0) {
-		return r;
-	}
 	struct gl_context *context = calloc(1, sizeof(*context));
-	if (!context) {
-		return -ENOMEM;
+	int r = context ? gl_renderer_get(gl, &context->renderer) : -ENOMEM;
+	if (r < 0) {
+		free(context);
+		return r;
 	}
 	size_t n = MIN((size_t)cmd->nlen, sizeof(m.u.name) - 1);
 	memcpy(m.u.name, cmd->debug_name, n);
-	r = gl_tell(c, &m);
+	r = gl_tell(c, context->renderer, &m);
 	if (r < 0) {
+		gl_renderer_unref(context->renderer);
 		free(context);
 		return r;
 	}
 	context->id = c->hdr.ctx_id;
 	context->serial = ++gl->last_serial;
-	context->generation = render_generation(gl->render);
+	gl_streams_init(&context->streams);
 	list_append(&gl->contexts, &context->link);
 	gl->n_contexts++;
 	return 0;
 }
 
+static void context_free(struct gl *gl, struct gl_context *context) {
+	list_remove(&context->link);
+	gl->n_contexts--;
+	gl_streams_finish(&context->streams);
+	gl_renderer_unref(context->renderer);
+	free(context);
+}
+
 static int cmd_ctx_destroy(struct command *c, const void *body) {
-	struct gl *gl = c->gpu->gl;
-	struct gl_context *context = find_context(gl, c->hdr.ctx_id);
+	struct gl_context *context = find_context(c->gpu->gl, c->hdr.ctx_id);
 	struct render_message m = {.type = RENDER_CONTEXT_DESTROY};
 	(void)body;
 	if (!context) {
 		c->response = VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
 		return 0;
 	}
-	bool lost = context->generation != render_generation(gl->render);
-	list_remove(&context->link);
-	free(context);
-	gl->n_contexts--;
-	return lost ? 0 : gl_tell(c, &m);
+	int r = context->lost ? 0 : gl_tell(c, context->renderer, &m);
+	context_free(c->gpu->gl, context);
+	return r;
 }
 
 static int context_resource(struct command *c, uint32_t resource_id, uint32_t type) {
-	struct gl *gl = c->gpu->gl;
 	struct render_message m = {.type = type, .resource = resource_id};
 	struct resource *r = resource_find(&c->gpu->resources, resource_id);
-	if (!gl_has_context(c)) {
+	struct gl_context *context = gl_context_of(c);
+	if (!context) {
 		return 0;
 	}
 	/*
@@ -176,13 +166,26 @@ static int context_resource(struct command *c, uint32_t resource_id, uint32_t ty
 	if (r && !r->gl) {
 		return 0;
 	}
-	if (!gl_find_resource(c, resource_id)) {
+	if (!r || r->gl->lost) {
 		return -ENOENT;
 	}
-	if (r->gl->painter == 0) {
-		r->gl->painter = find_context(gl, c->hdr.ctx_id)->serial;
+	struct gl_copy *copy = gl_copy_in(r, context->renderer);
+	if (type == RENDER_CONTEXT_DETACH) {
+		int result = copy ? gl_tell(c, context->renderer, &m) : -ENOENT;
+		if (copy && copy->attached > 0 && --copy->attached == 0 && copy != r->gl->latest) {
+			gl_copy_free(c->gpu->gl, copy, false);
+		}
+		return result;
 	}
-	return gl_tell(c, &m);
+	int result = copy ? 0 : gl_copy_make(c->gpu->gl, r, context->renderer, &copy);
+	if (result < 0) {
+		return result;
+	}
+	copy->attached++;
+	if (r->gl->painter == 0) {
+		r->gl->painter = context->serial;
+	}
+	return gl_tell(c, context->renderer, &m);
 }
 
 static int cmd_ctx_attach(struct command *c, const void *body) {
@@ -195,106 +198,61 @@ static int cmd_ctx_detach(struct command *c, const void *body) {
 	return context_resource(c, cmd->resource_id, RENDER_CONTEXT_DETACH);
 }
 
-static void release_memory(void *memory) {
-	guest_memory_unref(memory);
+/* What is in the renderer of the context is as the guest's other programs left it. */
+static void update_copies(struct gl *gl, struct gl_renderer *renderer) {
+	struct gl_copy *copy;
+	list_for_each(copy, &renderer->copies, of_renderer) {
+		gl_copy_update(gl, copy);
+	}
 }
 
-/* The command stream stays in guest memory until the renderer's ring has room for it. */
+/* The command stream is copied: the guest may have it back before the renderer gets to it. */
 static int cmd_submit_3d(struct command *c, const void *body) {
 	const struct virtio_gpu_cmd_submit *cmd = body;
 	struct render_message m = {.type = RENDER_SUBMIT};
-	size_t skip = sizeof(*cmd), left = cmd->size;
-	if (!gl_has_context(c)) {
+	struct gl_context *context = gl_context_of(c);
+	struct gl *gl = c->gpu->gl;
+	if (!context) {
 		return 0;
 	}
-	if (left == 0 || left % 4 != 0 || left > RENDER_MAX_PAYLOAD ||
-		left > iov_size(c->chain->out, c->chain->n_out) - skip) {
+	if (cmd->size == 0 || cmd->size % 4 != 0 || cmd->size > RENDER_MAX_PAYLOAD) {
 		return -EINVAL;
 	}
+	uint32_t *words = malloc(cmd->size);
 	struct render_extra extra = {
-		.iov = calloc(c->chain->n_out, sizeof(*extra.iov)),
-		.owner = guest_memory_ref(c->queue->memory),
-		.release = release_memory,
-	};
-	if (!extra.iov) {
-		guest_memory_unref(c->queue->memory);
-		return -ENOMEM;
+		.iov = calloc(1, sizeof(*extra.iov)), .n_iov = 1, .owner = words, .release = free};
+	if (!words || !extra.iov || command_read(c, sizeof(*cmd), words, cmd->size) < cmd->size) {
+		int error = words && extra.iov ? -EINVAL : -ENOMEM;
+		free(extra.iov);
+		free(words);
+		return error;
 	}
-	for (unsigned i = 0; i < c->chain->n_out && left > 0; i++) {
-		const struct iovec *from = &c->chain->out[i];
-		if (skip >= from->iov_len) {
-			skip -= from->iov_len;
-			continue;
-		}
-		size_t part = MIN(from->iov_len - skip, left);
-		extra.iov[extra.n_iov++] = (struct iovec){(uint8_t *)from->iov_base + skip, part};
-		left -= part;
-		skip = 0;
+	extra.iov[0] = (struct iovec){words, cmd->size};
+	if (!gl->together) {
+		update_copies(gl, context->renderer);
+		gl_stream_follow(gl, context, words, cmd->size / sizeof(*words));
 	}
-	return gl_ask(c, &m, &extra);
-}
-
-void gl_order(struct command *c) {
-	struct gl *gl = c->gpu->gl;
-	struct render_message m = {.type = RENDER_NOP, .flags = RENDER_FLAG_FENCE};
-	if (!render_busy(gl->render)) {
-		return;
-	}
-	uint64_t tag = c->gpu->last_request + 1;
-	if (render_command(gl->render, &m, NULL, tag) >= 0) {
-		command_hold_render(c, 1, false);
-	}
+	return gl_ask(c, context->renderer, &m, &extra);
 }
 
 /* The renderer tells. */
-
-static void handle_done(void *data, uint64_t tag, int error) {
-	struct gl *gl = data;
-	if (!gl_read_done(gl, tag, error)) {
-		gpu_render_done(gl->gpu, tag, error);
-	}
-}
 
 bool gl_painter_broken(const struct gl *gl, const struct resource *r) {
 	const struct gl_context *context;
 	list_for_each(context, &gl->contexts, link) {
 		if (context->serial == r->gl->painter) {
-			return context->broken;
+			return context->broken || context->lost;
 		}
 	}
 	return false;
 }
 
-static void tell_losses(struct gl *gl) {
+void gl_tell_losses(struct gl *gl) {
 	for (uint32_t id = 0; id < gl->gpu->config.n_scanouts; id++) {
 		if (scanout_check_lost(gl->gpu, id)) {
 			gl->gpu->config.ops.scanout_changed(gl->gpu->config.ops.data, id);
 		}
 	}
-}
-
-static void handle_refused(void *data, uint32_t id) {
-	struct gl *gl = data;
-	struct gl_context *context = find_context(gl, id);
-	if (context && !context->broken) {
-		log_debug("context %u is broken", id);
-		context->broken = true;
-		tell_losses(gl);
-	}
-}
-
-static void handle_lost(void *data) {
-	struct gl *gl = data;
-	for (size_t i = 0; i < RESOURCE_BUCKETS; i++) {
-		struct resource *r;
-		list_for_each(r, &gl->gpu->resources.buckets[i], link) {
-			if (r->gl) {
-				gl->budget += r->gl->cost;
-				r->gl->cost = 0;
-			}
-		}
-	}
-	tell_losses(gl);
 }
 
 int gl_create(sd_event *loop, const struct gl_config *config, struct gpu *g, struct gl **ret) {
@@ -303,22 +261,15 @@ int gl_create(sd_event *loop, const struct gl_config *config, struct gpu *g, str
 		return -ENOMEM;
 	}
 	gl->gpu = g;
+	gl->loop = sd_event_ref(loop);
 	gl->config = *config;
 	gl->budget = config->budget;
+	gl->udmabuf = -1;
 	list_init(&gl->contexts);
 	gl_scanouts_init(gl);
-	struct render_config render = {
-		.program = config->program,
-		.render_node = config->render_node,
-		.patience_ns = config->patience_ns,
-		.done = handle_done,
-		.refused = handle_refused,
-		.lost = handle_lost,
-		.data = gl,
-	};
-	int r = render_create(loop, &render, &gl->render);
+	int r = gl_renderers_init(gl);
 	if (r < 0) {
-		free(gl);
+		gl_destroy(gl);
 		return r;
 	}
 	gl->udmabuf = config->direct ? udmabuf_open() : -1;
@@ -327,23 +278,24 @@ int gl_create(sd_event *loop, const struct gl_config *config, struct gpu *g, str
 }
 
 static void clear(struct gl *gl) {
-	render_stop(gl->render);
+	struct resource *r;
 	gl_scanouts_reset(gl);
-	while (!list_empty(&gl->contexts)) {
-		struct gl_context *context = list_first(&gl->contexts, struct gl_context, link);
-		list_remove(&context->link);
-		free(context);
+	for (size_t i = 0; i < RESOURCE_BUCKETS; i++) {
+		list_for_each(r, &gl->gpu->resources.buckets[i], link) {
+			if (r->gl) {
+				gl_resource_finish(gl, r);
+			}
+		}
 	}
-	gl->n_contexts = 0;
-	guest_memory_unref(gl->memory);
-	gl->memory = NULL;
-	gl->budget = gl->config.budget;
+	while (!list_empty(&gl->contexts)) {
+		context_free(gl, list_first(&gl->contexts, struct gl_context, link));
+	}
 }
 
 void gl_reset(struct gl *gl) {
-	/* A new process is the one reset that leaves nothing of the old guest. */
+	/* New processes are the one reset that leaves nothing of the old guest. */
 	clear(gl);
-	(void)render_start(gl->render);
+	gl_renderers_clear(gl, false);
 }
 
 void gl_destroy(struct gl *gl) {
@@ -351,13 +303,14 @@ void gl_destroy(struct gl *gl) {
 		return;
 	}
 	clear(gl);
-	render_destroy(gl->render);
+	gl_renderers_clear(gl, true);
 	(void)close_fd(gl->udmabuf);
+	sd_event_unref(gl->loop);
 	free(gl);
 }
 
 unsigned gl_n_capsets(const struct gl *gl) {
-	return render_n_capsets(gl->render);
+	return gl->capsets.hello.n_capsets;
 }
 
 const struct command_handler gl_commands[] = {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* 3D resources, their guest memory, and transfers between the two. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include "commands.h"
@@ -14,8 +13,7 @@
 #define MAX_LAYERS  2048u
 #define MAX_SAMPLES 32u
 
-/* Bytes of a pixel, or more, for formats (virgl's numbers) that are not worth a line here. */
-static unsigned pixel_size(uint32_t format) {
+unsigned gl_pixel_size(uint32_t format) {
 	switch (format) {
 	case 9:  /* L8 */
 	case 10: /* A8 */
@@ -44,9 +42,24 @@ static unsigned pixel_size(uint32_t format) {
 	case 28: /* R32 */
 	case 67:
 	case 68:
+	case 98: /* the same, sRGB */
+	case 99:
+	case 100:
+	case 101:
+	case 102:
+	case 103:
+	case 104:
 	case 121:
+	case 131: /* B10G10R10A2 and, without alpha, B10G10R10X2, R10G10B10X2 */
 	case 134:
+	case 233:
+	case 308:
 		return 4;
+	case 51: /* four channels of 16 bits, and floats, with and without alpha */
+	case 94:
+	case 234:
+	case 236:
+		return 8;
 	default:
 		return 16;
 	}
@@ -63,7 +76,7 @@ static int cost_of(const struct virtio_gpu_resource_create_3d *cmd, uint64_t *re
 		return -EINVAL;
 	}
 	uint64_t bytes = (uint64_t)cmd->width * cmd->height * MAX(cmd->depth, 1u) *
-		MAX(cmd->array_size, 1u) * MAX(cmd->nr_samples, 1u) * pixel_size(cmd->format);
+		MAX(cmd->array_size, 1u) * MAX(cmd->nr_samples, 1u) * gl_pixel_size(cmd->format);
 	*ret = RESOURCE_COST + (cmd->last_level > 0 ? bytes + bytes / 3 : bytes);
 	return 0;
 }
@@ -88,10 +101,13 @@ static int cmd_resource_create_3d(struct command *c, const void *body) {
 		return result;
 	}
 	r->gl = calloc(1, sizeof(*r->gl));
-	struct render_message m = {
-		.type = RENDER_RESOURCE_CREATE,
-		.resource = cmd->resource_id,
-		.u.create =
+	if (!r->gl) {
+		resource_destroy(&c->gpu->resources, r);
+		return -ENOMEM;
+	}
+	/* It is made in the renderer of the context that it is attached to, which comes next. */
+	*r->gl = (struct resource_gl){
+		.create =
 			{
 				.target = cmd->target,
 				.format = cmd->format,
@@ -104,64 +120,37 @@ static int cmd_resource_create_3d(struct command *c, const void *body) {
 				.nr_samples = cmd->nr_samples,
 				.flags = cmd->flags,
 			},
+		.cost = cost,
+		.displayable = pixel_order_of(cmd->format, &r->order) == 0 && cmd->target != 0 &&
+			cmd->nr_samples <= 1,
 	};
-	result = r->gl ? gl_tell(c, &m) : -ENOMEM;
-	if (result < 0) {
-		resource_destroy(&c->gpu->resources, r);
-		return result;
-	}
+	list_init(&r->gl->copies);
 	r->width = cmd->width;
 	r->height = MAX(cmd->height, 1u);
-	r->gl->displayable = pixel_order_of(cmd->format, &r->order) == 0 && cmd->target != 0 &&
-		cmd->nr_samples <= 1;
-	r->gl->generation = render_generation(gl->render);
-	r->gl->cost = cost;
 	gl->budget -= cost;
+	return 0;
+}
+
+/* Asks all renderers that have it; the command is answered when the last is done. */
+static int ask_all(struct command *c, struct resource *r, struct render_message *m) {
+	struct gl_copy *copy;
+	unsigned n = 0;
+	uint64_t tag = c->gpu->last_request + 1;
+	list_for_each(copy, &r->gl->copies, of_resource) {
+		n += render_command(copy->renderer->render, m, NULL, tag) >= 0 ? 1 : 0;
+	}
+	if (n > 0) {
+		command_hold_render(c, n, NULL);
+	}
 	return 0;
 }
 
 int gl_unref(struct command *c, struct resource *r) {
 	struct render_message m = {.type = RENDER_RESOURCE_UNREF, .resource = r->id};
-	bool lost = r->gl->generation != render_generation(c->gpu->gl->render);
-	c->gpu->gl->budget += r->gl->cost;
+	int result = ask_all(c, r, &m);
+	gl_resource_finish(c->gpu->gl, r);
 	resource_destroy(&c->gpu->resources, r);
-	return lost ? 0 : gl_ask(c, &m, NULL);
-}
-
-/* The renderer maps what the guest's RAM is now. */
-static int share_memory(struct gl *gl, struct guest_memory *memory) {
-	uint32_t generation = render_generation(gl->render);
-	if (gl->memory == memory && gl->memory_generation == generation) {
-		return 0;
-	}
-	struct render_message m = {.type = RENDER_MEMORY};
-	struct render_extra extra = {0};
-	struct render_region *regions = calloc(memory->n_regions, sizeof(*regions));
-	extra.iov = calloc(1, sizeof(*extra.iov));
-	if (!regions || !extra.iov || memory->n_regions > RENDER_MAX_REGIONS) {
-		free(regions);
-		free(extra.iov);
-		return -ENOMEM;
-	}
-	for (unsigned i = 0; i < memory->n_regions; i++) {
-		const struct guest_region *region = &memory->regions[i];
-		regions[i] = (struct render_region){region->size, region->fd_offset};
-		extra.fds[i] = fcntl(region->fd, F_DUPFD_CLOEXEC, 3);
-		extra.n_fds += extra.fds[i] >= 0 ? 1 : 0;
-	}
-	extra.iov[0] = (struct iovec){regions, memory->n_regions * sizeof(*regions)};
-	extra.n_iov = 1;
-	extra.owner = regions;
-	extra.release = free;
-	int r = render_command(gl->render, &m, &extra, 0);
-	if (r < 0) {
-		return r;
-	}
-	struct guest_memory *old = gl->memory;
-	gl->memory = guest_memory_ref(memory);
-	gl->memory_generation = generation;
-	guest_memory_unref(old);
-	return 0;
+	return result;
 }
 
 static struct render_piece *locate(
@@ -187,39 +176,42 @@ static struct render_piece *locate(
 int gl_attach_backing(
 	struct command *c, struct resource *r, struct iovec *pieces, uint32_t n_pieces) {
 	struct gl *gl = c->gpu->gl;
-	struct render_message m = {.type = RENDER_BACKING_ATTACH, .resource = r->id};
+	struct resource_gl *g = r->gl;
 	size_t size = n_pieces * sizeof(struct render_piece);
-	if (r->gl->attached || r->gl->generation != render_generation(gl->render) ||
-		size > RENDER_MAX_PAYLOAD || size > gl->budget) {
+	if (g->pieces || g->lost || size > RENDER_MAX_PAYLOAD || size > gl->budget) {
 		free(pieces);
-		return r->gl->attached ? -EPERM : size > gl->budget ? -ENOMEM : -EINVAL;
+		return g->pieces ? -EPERM : size > gl->budget ? -ENOMEM : -EINVAL;
 	}
-	int result = share_memory(gl, c->queue->memory);
-	struct render_piece *list = result < 0 ? NULL : locate(c->queue->memory, pieces, n_pieces);
-	pieces[0] = (struct iovec){list, size};
-	struct render_extra extra = {
-		.iov = pieces, .n_iov = n_pieces > 0 ? 1 : 0, .owner = list, .release = free};
-	if (!list) {
-		free(pieces);
-		return result < 0 ? result : -ENOMEM;
+	g->pieces = locate(c->queue->memory, pieces, n_pieces);
+	free(pieces);
+	if (!g->pieces) {
+		return -ENOMEM;
 	}
-	result = gl_ask(c, &m, &extra);
-	if (result >= 0) {
-		r->gl->attached = true;
-		r->gl->cost += size;
-		gl->budget -= size;
+	g->n_pieces = n_pieces;
+	g->memory = guest_memory_ref(c->queue->memory);
+	g->cost += size;
+	gl->budget -= size;
+	struct gl_copy *copy;
+	list_for_each(copy, &g->copies, of_resource) {
+		int result = gl_copy_back(copy);
+		if (result < 0) {
+			return result;
+		}
 	}
-	return result;
+	return 0;
 }
 
 int gl_detach_backing(struct command *c, struct resource *r) {
 	struct render_message m = {.type = RENDER_BACKING_DETACH, .resource = r->id};
-	if (!r->gl->attached) {
+	struct resource_gl *g = r->gl;
+	if (!g->pieces) {
 		return -EPERM;
 	}
-	r->gl->attached = false;
-	bool lost = r->gl->generation != render_generation(c->gpu->gl->render);
-	return lost ? 0 : gl_ask(c, &m, NULL);
+	free(g->pieces);
+	g->pieces = NULL;
+	guest_memory_unref(g->memory);
+	g->memory = NULL;
+	return ask_all(c, r, &m);
 }
 
 static int transfer(
@@ -241,10 +233,20 @@ static int transfer(
 				.offset = cmd->offset,
 			},
 	};
-	if (!gl_has_context(c)) {
+	struct resource *r = resource_find(&c->gpu->resources, cmd->resource_id);
+	struct gl_context *context = gl_context_of(c);
+	if (!context) {
 		return 0;
 	}
-	return gl_find_resource(c, cmd->resource_id) ? gl_ask(c, &m, NULL) : -ENOENT;
+	struct gl_copy *copy = r && r->gl ? gl_copy_in(r, context->renderer) : NULL;
+	if (!copy) {
+		return -ENOENT;
+	}
+	gl_copy_update(c->gpu->gl, copy);
+	if (type == RENDER_TRANSFER_TO_HOST) {
+		gl_copy_written(copy, context);
+	}
+	return gl_ask(c, context->renderer, &m, NULL);
 }
 
 static int cmd_transfer_to_host_3d(struct command *c, const void *body) {

@@ -18,6 +18,9 @@ LOG_MODULE("gl");
 /* Rows that every GPU can draw into; AMD's are the ones that want so much. */
 #define GPU_STRIDE_ALIGN 256u
 
+/* Flushes of a scanout that wait for a renderer; more are answered, and shown with the next read. */
+#define READS_MAX 8u
+
 struct gl_surface {
 	struct surface surface;
 	struct gpu_picture gpu; /* of a dmabuf; else not used */
@@ -50,18 +53,25 @@ static struct capture *capture_of(const struct gl *gl, uint32_t scanout) {
 
 /* Slots. */
 
+/* The renderer has it not any more. */
+static void slot_unshare(struct gl_slot *slot) {
+	struct render_message m = {
+		.type = RENDER_SHADOW_REMOVE,
+		.u.shadow = {.shadow = slot->shadow},
+	};
+	if (slot->renderer && gl_renderer_alive(slot->renderer)) {
+		(void)render_command(slot->renderer->render, &m, NULL, 0);
+	}
+	gl_renderer_unref(slot->renderer);
+	slot->renderer = NULL;
+}
+
 static void slot_drop(struct gl *gl, struct gl_slot *slot) {
 	if (!slot->surface) {
 		return;
 	}
-	if (slot->generation == render_generation(gl->render)) {
-		struct render_message m = {
-			.type = RENDER_SHADOW_REMOVE,
-			.u.shadow = {.shadow = slot->shadow},
-		};
-		(void)render_command(gl->render, &m, NULL, 0);
-	}
-	gl->shadow_used[slot->shadow] = false;
+	slot_unshare(slot);
+	gl_shadow_put(gl, slot->shadow);
 	surface_unref(&slot->surface->surface);
 	(void)close_fd(slot->fd);
 	*slot = (struct gl_slot){.fd = -1};
@@ -125,14 +135,14 @@ static struct gl_surface *surface_make(const struct gl *gl, const struct layout 
 }
 
 static int slot_make(struct gl *gl, struct gl_scanout *s, struct gl_slot *slot) {
-	uint32_t shadow = 0;
-	while (shadow < RENDER_MAX_SHADOWS && gl->shadow_used[shadow]) {
-		shadow++;
-	}
+	uint32_t shadow = gl_shadow_get(gl);
 	struct layout l = layout_of(s);
 	int fd = -1;
 	struct gl_surface *surface = shadow < RENDER_MAX_SHADOWS ? surface_make(gl, &l, &fd) : NULL;
 	if (!surface) {
+		if (shadow < RENDER_MAX_SHADOWS) {
+			gl_shadow_put(gl, shadow);
+		}
 		return -ENOMEM;
 	}
 	surface->surface = (struct surface){
@@ -146,7 +156,6 @@ static int slot_make(struct gl *gl, struct gl_scanout *s, struct gl_slot *slot) 
 		.release = release_surface,
 	};
 	atomic_init(&surface->surface.refs, 1);
-	gl->shadow_used[shadow] = true;
 	*slot = (struct gl_slot){
 		.surface = surface,
 		.shadow = shadow,
@@ -157,32 +166,21 @@ static int slot_make(struct gl *gl, struct gl_scanout *s, struct gl_slot *slot) 
 	return 0;
 }
 
-/* The renderer has it mapped: this one, or the one that came after. */
-static int slot_share(struct gl *gl, struct gl_slot *slot) {
-	if (slot->generation == render_generation(gl->render)) {
+/* The renderer has it mapped, and no other. */
+static int slot_share(struct gl_slot *slot, struct gl_renderer *renderer) {
+	if (slot->renderer == renderer) {
 		return 0;
 	}
+	slot_unshare(slot);
 	const struct gl_surface *s = slot->surface;
-	struct render_message m = {
-		.type = RENDER_SHADOW_ADD,
-		.u.shadow = {.shadow = slot->shadow, .size = s->size},
-	};
-	const int shared[] = {slot->fd, s->gpu.dmabuf};
-	struct render_extra extra = {0};
-	for (size_t i = 0; i < ARRAY_SIZE(shared) && shared[i] >= 0; i++) {
-		int fd = fcntl(shared[i], F_DUPFD_CLOEXEC, 3);
-		if (fd < 0) {
-			break; /* without the memory it is refused, without the dmabuf read back */
-		}
-		extra.fds[extra.n_fds++] = fd;
-	}
+	struct render_shadow shadow = {.shadow = slot->shadow, .size = s->size};
 	if (s->surface.gpu) {
-		m.u.shadow.stride = s->gpu.stride;
-		m.u.shadow.rows = (uint32_t)(s->gpu.chroma / s->gpu.stride);
+		shadow.stride = s->gpu.stride;
+		shadow.rows = (uint32_t)(s->gpu.chroma / s->gpu.stride);
 	}
-	int r = render_command(gl->render, &m, &extra, 0);
+	int r = gl_shadow_share(renderer, &shadow, slot->fd, s->gpu.dmabuf);
 	if (r >= 0) {
-		slot->generation = render_generation(gl->render);
+		slot->renderer = gl_renderer_ref(renderer);
 	}
 	return r;
 }
@@ -238,6 +236,7 @@ static struct render_read read_of(const struct gl_slot *slot, const struct rect 
 		.width = stale->width,
 		.height = stale->height,
 		.stride = stride,
+		.pixel = SURFACE_BYTES_PER_PIXEL,
 		.offset =
 			(uint64_t)stale->y * stride + (uint64_t)stale->x * SURFACE_BYTES_PER_PIXEL,
 	};
@@ -256,9 +255,10 @@ static struct render_convert convert_of(const struct gl_slot *slot, const struct
 static bool start_read(struct gl *gl, uint32_t id, uint64_t request) {
 	struct gl_scanout *s = &gl->scanouts[id];
 	const struct gpu_scanout *from = &gl->gpu->scanouts[id];
+	struct gl_renderer *renderer = from->resource->gl->latest->renderer;
 	struct gl_slot *slot = slot_choose(gl, s, from->order);
 	struct gl_read *read = slot ? calloc(1, sizeof(*read)) : NULL;
-	if (!read || slot_share(gl, slot) < 0) {
+	if (!read || slot_share(slot, renderer) < 0) {
 		free(read);
 		return false;
 	}
@@ -280,7 +280,7 @@ static bool start_read(struct gl *gl, uint32_t id, uint64_t request) {
 		.damage = s->damage,
 		.flip_ns = now_ns(),
 	};
-	if (render_command(gl->render, &m, NULL, read->tag) < 0) {
+	if (render_command(renderer->render, &m, NULL, read->tag) < 0) {
 		free(read);
 		return false;
 	}
@@ -324,14 +324,21 @@ static bool show(struct gl *gl, const struct gl_read *read) {
 
 bool gl_scanout_lost(const struct gl *gl, uint32_t id) {
 	const struct resource *r = gl->gpu->scanouts[id].resource;
-	return r && r->gl &&
-		(r->gl->generation != render_generation(gl->render) || gl_painter_broken(gl, r));
+	return r && r->gl && (r->gl->lost || gl_painter_broken(gl, r));
 }
 
 static bool readable(const struct gl *gl, uint32_t id) {
 	const struct resource *r = gl->gpu->scanouts[id].resource;
-	return r && r->gl && r->gl->generation == render_generation(gl->render) &&
-		capture_of(gl, id);
+	return r && r->gl && r->gl->latest && capture_of(gl, id);
+}
+
+static unsigned reads_of(const struct gl *gl, uint32_t id) {
+	const struct gl_read *read;
+	unsigned n = 0;
+	list_for_each(read, &gl->reads, link) {
+		n += read->scanout == id ? 1 : 0;
+	}
+	return n;
 }
 
 bool gl_read_done(struct gl *gl, uint64_t tag, int error) {
@@ -364,14 +371,16 @@ bool gl_read_done(struct gl *gl, uint64_t tag, int error) {
 		!start_read(gl, found->scanout, found->request)) {
 		gpu_read_done(gl->gpu, found->request, held);
 	}
+	uint32_t id = found->scanout;
 	list_remove(&found->link);
 	free(found);
+	gl_refresh(gl, id);
 	return true;
 }
 
 /* The renderer is to convert. */
 static bool converts(const struct gl *gl) {
-	uint32_t features = render_features(gl->render);
+	uint32_t features = gl->capsets.hello.features;
 	return (features & RENDER_CAN_CONVERT) && gl->config.capture != GL_CAPTURE_CPU &&
 		(gl->config.capture == GL_CAPTURE_GPU || !(features & RENDER_SOFTWARE));
 }
@@ -408,6 +417,10 @@ bool gl_flush(struct gl *gl, uint32_t id, const struct rect *damage, bool full, 
 		}
 		return false;
 	}
+	if (reads_of(gl, id) >= READS_MAX) {
+		s->behind = true;
+		return false;
+	}
 	return start_read(gl, id, token);
 }
 
@@ -428,6 +441,16 @@ void gl_scanouts_init(struct gl *gl) {
 	for (unsigned i = 0; i < SCANOUTS_MAX; i++) {
 		for (unsigned k = 0; k < GL_SLOTS; k++) {
 			gl->scanouts[i].slots[k].fd = -1;
+		}
+	}
+}
+
+void gl_scanouts_forget(struct gl *gl, struct gl_renderer *r) {
+	for (unsigned i = 0; i < SCANOUTS_MAX; i++) {
+		for (unsigned k = 0; k < GL_SLOTS; k++) {
+			if (gl->scanouts[i].slots[k].renderer == r) {
+				slot_unshare(&gl->scanouts[i].slots[k]);
+			}
 		}
 	}
 }

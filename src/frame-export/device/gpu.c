@@ -14,9 +14,10 @@ LOG_MODULE("gpu");
 struct gpu_request {
 	struct list link; // gpu.requests
 	uint64_t id;
-	unsigned pending; /* captures that have not taken the pixels yet, reads among them */
-	unsigned reads;   /* of a 3D resource, under way */
-	bool decides;     /* the renderer's result is the answer */
+	unsigned pending;       /* captures that have not taken the pixels yet, reads among them */
+	unsigned reads;         /* of a 3D resource, under way; else renderers decide the answer */
+	bool done;              /* but a fence before it is not reached */
+	struct gl_renderer *by; // that it waits for; NULL: none, or several
 	uint64_t deadline;
 	struct virtqueue *queue;
 	uint16_t head;
@@ -86,12 +87,18 @@ void command_hold(struct command *c, unsigned pending) {
 	(void)hold(c, pending, &c->gpu->requests);
 }
 
-void command_hold_render(struct command *c, unsigned pending, bool decides) {
+void command_hold_render(struct command *c, unsigned pending, struct gl_renderer *by) {
+	struct gpu_request *request = hold(c, pending, &c->gpu->renders);
+	if (request && by) {
+		request->by = by;
+		gl_renderer_holds(by, 1);
+	}
+}
+
+void command_hold_read(struct command *c, unsigned pending) {
 	struct gpu_request *request = hold(c, pending, &c->gpu->renders);
 	if (request) {
 		request->reads = pending;
-		request->decides = decides;
-		request->response.type = c->response;
 	}
 }
 
@@ -104,6 +111,9 @@ static void answer(struct gpu_request *request) {
 		request->in, request->n_in, &request->response, sizeof(request->response));
 	virtqueue_push(request->queue, request->head, (uint32_t)n);
 	virtqueue_notify(request->queue);
+	if (request->by) {
+		gl_renderer_holds(request->by, -1);
+	}
 	list_remove(&request->link);
 	free(request);
 }
@@ -123,16 +133,86 @@ static struct gpu_request *find_request(struct gpu *g, uint64_t id) {
 	return request ? request : find_in(&g->renders, id);
 }
 
+static bool fenced(const struct gpu_request *request) {
+	return request->response.flags & VIRTIO_GPU_FLAG_FENCE;
+}
+
+/*
+ * Without contexts' own rings, which stock QEMU does not offer, Linux has one order for all fences:
+ * answering a later one says that all before are reached. So a fenced command that is done waits for
+ * those before it, but not for ever: a renderer that keeps others waiting uses its credit up, and
+ * then its commands are answered as if they were done. Its own programs may then see what they drew,
+ * or change what is to be drawn, too early; nobody else does, for renderers keep their own order.
+ */
+static void settle(struct gpu *g, uint64_t now) {
+	struct gpu_request *request, *tmp, *first = NULL;
+	bool waiting = false;
+	if (g->blocking) {
+		(void)gl_renderer_credit(g->blocking, now);
+		gl_renderer_charge(g->blocking, now - g->blocking_since);
+	}
+	list_for_each_safe(request, tmp, &g->renders, link) {
+		if (request->done && (!first || !fenced(request))) {
+			answer(request);
+		} else if (request->done) {
+			waiting = waiting || request->by != first->by || !first->by;
+		} else if (request->reads == 0 && fenced(request) && !first) {
+			if (request->by && gl_renderer_credit(request->by, now) == 0) {
+				answer(request);
+			} else {
+				first = request;
+			}
+		}
+	}
+	bool was = g->blocking;
+	g->blocking = waiting ? first->by : NULL;
+	g->blocking_since = now;
+	if (g->blocking && !was) {
+		g->config.ops.wake(g->config.ops.data);
+	}
+}
+
 void gpu_render_done(struct gpu *g, uint64_t id, int error) {
 	struct gpu_request *request = find_in(&g->renders, id);
 	if (!request) {
 		return;
 	}
-	if (request->decides && error < 0) {
+	if (error < 0) {
 		request->response.type = response_of(error);
 		g->errors++;
 	}
-	answer(request);
+	if (--request->pending == 0) {
+		request->done = true;
+		settle(g, now_ns());
+	}
+}
+
+void gpu_renderer_gone(struct gpu *g, const struct gl_renderer *r) {
+	struct gpu_request *request;
+	list_for_each(request, &g->renders, link) {
+		request->by = request->by == r ? NULL : request->by;
+	}
+	g->blocking = g->blocking == r ? NULL : g->blocking;
+}
+
+/* A command that is done, but not what was fenced before it. */
+static bool fences_before(const struct gpu *g) {
+	const struct gpu_request *request;
+	list_for_each(request, &g->renders, link) {
+		if (request->reads == 0 && fenced(request)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void hold_done(struct command *c) {
+	struct gpu_request *request = hold(c, 0, &c->gpu->renders);
+	if (request) {
+		request->response.type = c->response;
+		request->done = true;
+		settle(c->gpu, now_ns());
+	}
 }
 
 void gpu_read_done(struct gpu *g, uint64_t id, bool held) {
@@ -169,14 +249,22 @@ void gpu_reap(struct gpu *g) {
 }
 
 uint64_t gpu_expire(struct gpu *g, uint64_t now) {
+	uint64_t next = UINT64_MAX;
 	while (!list_empty(&g->requests)) {
 		struct gpu_request *oldest = list_first(&g->requests, struct gpu_request, link);
 		if (oldest->deadline > now) {
-			return oldest->deadline;
+			next = oldest->deadline;
+			break;
 		}
 		answer(oldest);
 	}
-	return UINT64_MAX;
+	if (g->blocking) {
+		settle(g, now);
+	}
+	if (g->blocking) {
+		next = MIN(next, now + gl_renderer_credit(g->blocking, now));
+	}
+	return next;
 }
 
 void gpu_flush_requests(struct gpu *g) {
@@ -228,8 +316,8 @@ static void handle(struct gpu *g, unsigned queue) {
 			c.response = r < 0 ? response_of(r) : c.response;
 		}
 	}
-	if (!c.held && c.written == 0 && g->gl && c.hdr.flags & VIRTIO_GPU_FLAG_FENCE) {
-		gl_order(&c);
+	if (!c.held && c.written == 0 && c.hdr.flags & VIRTIO_GPU_FLAG_FENCE && fences_before(g)) {
+		hold_done(&c);
 	}
 	if (c.held) {
 		return;
@@ -277,11 +365,11 @@ void gpu_reset(struct gpu *g) {
 	for (uint32_t id = 0; id < g->config.n_scanouts; id++) {
 		gpu_blank(g, id);
 	}
-	resource_table_clear(&g->resources);
-	gpu_reap(g);
 	if (g->gl) {
 		gl_reset(g->gl);
 	}
+	resource_table_clear(&g->resources);
+	gpu_reap(g);
 	g->used = false;
 }
 

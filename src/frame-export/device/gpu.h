@@ -77,10 +77,12 @@ struct gpu {
 	struct virtqueue queues[GPU_N_QUEUES];
 	struct virtqueue_chain chain; /* the one being handled; too large for a stack */
 	struct list requests;         // struct gpu_request.link: held, oldest first
-	struct list renders;          // the same: held until the renderer is done, however long
-	struct gl *gl;                // NULL: no 3D; borrowed
-	atomic_uint lost;             /* bits of scanouts whose picture nobody draws any more */
-	uint64_t last_request;        /* id of the newest */
+	struct list renders;          // the same: held until renderers are done, however long
+	struct gl_renderer *blocking; // keeps others' fences waiting; NULL: none does
+	uint64_t blocking_since;
+	struct gl *gl;         // NULL: no 3D; borrowed
+	atomic_uint lost;      /* bits of scanouts whose picture nobody draws any more */
+	uint64_t last_request; /* id of the newest */
 	uint64_t last_tag;
 	uint64_t commands, errors; /* since the start, for logs and tests */
 	bool used;                 /* commands came since the last reset */
@@ -97,8 +99,10 @@ int gpu_process_queue(struct gpu *g, unsigned queue);
 
 /* Capture is done with a flip's pixels: its token. */
 void gpu_complete(struct gpu *g, uint64_t token);
-/* The renderer is done with a request. */
+/* A renderer is done with a request. */
 void gpu_render_done(struct gpu *g, uint64_t id, int error);
+/* It goes: no request may name it any more. */
+void gpu_renderer_gone(struct gpu *g, const struct gl_renderer *r);
 /* One of a flush's reads is done; `held`: capture tells by gpu_complete when it took that. */
 void gpu_read_done(struct gpu *g, uint64_t id, bool held);
 /* A number that no request has or will have. */

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "list.h"
 #include "log.h"
+#include "reaper.h"
 #include "render.h"
 #include "spawn-renderer.h"
 #include "util.h"
@@ -21,9 +19,10 @@ LOG_MODULE("render");
 
 /* A renderer's start, GL driver and all; only the first is waited for. */
 #define START_LIMIT_NS (20 * NSEC_PER_SEC)
-/* A guest that kills renderers is given a new one no more often than this. */
-#define RESTART_INTERVAL_NS NSEC_PER_SEC
-#define CHILD_WAIT_MS       1000
+/* The patience with one that others are hurt by. */
+#define HURRY_NS NSEC_PER_SEC
+/* Payloads on the heap, because the ring has no room for them. */
+#define QUEUED_BYTES_MAX ((size_t)64 << 20)
 
 /* A command that is not done. */
 struct item {
@@ -31,39 +30,34 @@ struct item {
 	struct render_extra extra;
 	uint64_t tag;
 	uint64_t ring_start; /* in bytes since the ring began; its place until done */
-	struct list link;    // render.queued or render.sent, oldest first
-};
-
-/* A process that was started, until it was waited for. */
-struct child {
-	pid_t pid;
-	int fd; /* pidfd */
-	sd_event_source *source;
-	struct list link; // render.children
+	struct render *render;
+	struct item *after;    // not sent before that one is done; NULL: no such
+	struct list followers; // struct item.follow: not sent before this one is done
+	struct list follow;
+	struct list link; // render.queued or render.sent, oldest first
 };
 
 struct render {
 	struct render_config config;
 	sd_event *loop;
-	char program[PATH_MAX];
-	uint32_t generation, last_generation;
-	pid_t pid; /* 0: none runs */
+	pid_t pid; /* 0: it is gone */
 	int socket;
 	sd_event_source *source, *watchdog;
-	bool wants_write, ready;
-	uint64_t started_ns, progress_ns; /* of the oldest command sent */
+	bool wants_write, ready, hurried;
+	uint64_t progress_ns; /* when the oldest command sent became that */
 	uint64_t last_sequence;
-	struct list queued, sent;   // struct item.link
-	unsigned n_items, n_fences; /* of both */
-	struct list children;       // struct child.link
+	struct list queued, sent; // struct item.link
+	unsigned n_items;         /* of both */
+	size_t queued_bytes;      /* of payload, on the heap */
 
 	int ring_fd;
 	uint8_t *ring;
 	uint64_t ring_head; /* bytes ever written, gaps included */
 
-	struct render_hello hello;
-	uint8_t *capsets[RENDER_MAX_CAPSETS];
+	struct render_capsets *capsets; // that the hello's are wanted in; NULL: nobody asks
 };
+
+static void pump(struct render *r);
 
 static void extra_finish(struct render_extra *e) {
 	free(e->iov);
@@ -76,68 +70,37 @@ static void extra_finish(struct render_extra *e) {
 	*e = (struct render_extra){0};
 }
 
-static void item_free(struct render *r, struct item *item) {
-	r->n_items--;
-	r->n_fences -= item->m.flags & RENDER_FLAG_FENCE ? 1 : 0;
+static void item_free(struct item *item) {
+	item->render->n_items--;
 	list_remove(&item->link);
+	list_remove(&item->follow);
+	while (!list_empty(&item->followers)) {
+		struct item *follower = list_first(&item->followers, struct item, follow);
+		follower->after = NULL;
+		list_remove(&follower->follow);
+		pump(follower->render);
+	}
 	extra_finish(&item->extra);
 	free(item);
 }
 
-static void child_free(struct child *child) {
-	sd_event_source_disable_unref(child->source);
-	(void)close_fd(child->fd);
-	list_remove(&child->link);
-	free(child);
-}
-
 /* The process. */
 
+static uint64_t patience(const struct render *r) {
+	if (!r->ready) {
+		return START_LIMIT_NS;
+	}
+	return r->hurried ? MIN(HURRY_NS, r->config.patience_ns) : r->config.patience_ns;
+}
+
 static void arm_watchdog(struct render *r) {
-	if (list_empty(&r->sent)) {
+	if (list_empty(&r->sent) || r->pid == 0) {
 		(void)sd_event_source_set_enabled(r->watchdog, SD_EVENT_OFF);
 		return;
 	}
-	uint64_t at = r->progress_ns + (r->ready ? r->config.patience_ns : START_LIMIT_NS);
+	uint64_t at = r->progress_ns + patience(r);
 	(void)sd_event_source_set_time(r->watchdog, at / NSEC_PER_USEC + 1);
 	(void)sd_event_source_set_enabled(r->watchdog, SD_EVENT_ONESHOT);
-}
-
-/* Its end is an event like others: a driver may keep a killed process for a while. */
-static int handle_child(sd_event_source *source, int fd, uint32_t revents, void *data) {
-	struct child *child = data;
-	int status = 0;
-	(void)source;
-	(void)fd;
-	(void)revents;
-	if (waitpid(child->pid, &status, WNOHANG) == child->pid && WIFSIGNALED(status) &&
-		WTERMSIG(status) != SIGKILL) {
-		log_warn("the renderer died of signal %d (%s)", WTERMSIG(status),
-			strsignal(WTERMSIG(status)));
-	}
-	child_free(child);
-	return 0;
-}
-
-static int watch_child(struct render *r, pid_t pid) {
-	struct child *child = calloc(1, sizeof(*child));
-	if (!child) {
-		return -ENOMEM;
-	}
-	child->pid = pid;
-	child->fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	list_init(&child->link);
-	int result = child->fd < 0 ? -errno : 0;
-	if (result >= 0) {
-		result = sd_event_add_io(
-			r->loop, &child->source, child->fd, EPOLLIN, handle_child, child);
-	}
-	if (result < 0) {
-		child_free(child);
-		return result;
-	}
-	list_append(&r->children, &child->link);
-	return 0;
 }
 
 static void end_process(struct render *r) {
@@ -148,8 +111,6 @@ static void end_process(struct render *r) {
 	r->socket = close_fd(r->socket);
 	(void)kill(r->pid, SIGKILL);
 	r->pid = 0;
-	r->generation = 0;
-	r->ready = false;
 	(void)sd_event_source_set_enabled(r->watchdog, SD_EVENT_OFF);
 }
 
@@ -167,20 +128,10 @@ static void fail(struct render *r) {
 	while (!list_empty(&all)) {
 		struct item *item = list_first(&all, struct item, link);
 		uint64_t tag = item->tag;
-		item_free(r, item);
+		item_free(item);
 		if (tag) {
 			r->config.done(r->config.data, tag, -EIO);
 		}
-	}
-}
-
-void render_stop(struct render *r) {
-	end_process(r);
-	while (!list_empty(&r->sent)) {
-		item_free(r, list_first(&r->sent, struct item, link));
-	}
-	while (!list_empty(&r->queued)) {
-		item_free(r, list_first(&r->queued, struct item, link));
 	}
 }
 
@@ -191,15 +142,14 @@ static int handle_watchdog(sd_event_source *source, uint64_t usec, void *data) {
 	if (list_empty(&r->sent)) {
 		return 0;
 	}
-	uint64_t patience = r->ready ? r->config.patience_ns : START_LIMIT_NS;
-	if (now_ns() - r->progress_ns < patience) {
+	if (now_ns() - r->progress_ns < patience(r)) {
 		arm_watchdog(r);
 		return 0;
 	}
 	const struct item *oldest = list_first(&r->sent, struct item, link);
-	log_err("context %u made no progress for %.1f s (%s%s): the renderer is killed, all 3D "
-		"contexts are lost",
-		oldest->m.context, (double)patience / (double)NSEC_PER_SEC,
+	log_err("context %u made no progress for %.1f s (%s%s): its renderer is killed, all in it "
+		"is lost",
+		oldest->m.context, (double)patience(r) / (double)NSEC_PER_SEC,
 		render_type_name(oldest->m.type),
 		oldest->m.flags & RENDER_FLAG_FENCE ? ", fenced" : "");
 	fail(r);
@@ -209,7 +159,7 @@ static int handle_watchdog(sd_event_source *source, uint64_t usec, void *data) {
 /* The ring: commands are done nearly in order, so it is one. */
 
 static bool ring_place(struct render *r, size_t size, uint64_t *ret) {
-	uint64_t tail = r->ring_head;
+	uint64_t tail = UINT64_MAX;
 	struct item *item;
 	list_for_each(item, &r->sent, link) {
 		if (item->m.payload_size > 0) {
@@ -218,6 +168,10 @@ static bool ring_place(struct render *r, size_t size, uint64_t *ret) {
 		}
 	}
 	uint64_t start = ALIGN_UP(r->ring_head, UINT64_C(8));
+	if (tail == UINT64_MAX) {
+		/* Empty: from the beginning, for memory that was never written is not there. */
+		tail = start = ALIGN_UP(start, (uint64_t)RENDER_RING_SIZE);
+	}
 	if (start % RENDER_RING_SIZE + size > RENDER_RING_SIZE) {
 		start = ALIGN_UP(start, (uint64_t)RENDER_RING_SIZE);
 	}
@@ -268,6 +222,7 @@ static int send_item(struct render *r, struct item *item) {
 	}
 	list_remove(&item->link);
 	list_append(&r->sent, &item->link);
+	r->queued_bytes -= item->m.payload_size;
 	extra_finish(&item->extra);
 	return 1;
 }
@@ -276,9 +231,13 @@ static int send_item(struct render *r, struct item *item) {
 static void pump(struct render *r) {
 	bool was_empty = list_empty(&r->sent);
 	int result = 1;
+	if (r->pid == 0) {
+		return;
+	}
 	r->wants_write = false;
 	while (result > 0 && !list_empty(&r->queued)) {
-		result = send_item(r, list_first(&r->queued, struct item, link));
+		struct item *item = list_first(&r->queued, struct item, link);
+		result = item->after ? 0 : send_item(r, item);
 	}
 	(void)sd_event_source_set_io_events(
 		r->source, EPOLLIN | (r->wants_write ? (uint32_t)EPOLLOUT : 0));
@@ -290,13 +249,14 @@ static void pump(struct render *r) {
 /* Replies. */
 
 static int take_hello(struct render *r, const struct render_message *m, int fd) {
+	struct render_capsets *to = r->capsets;
 	struct stat st;
 	size_t total = 0;
 	r->ready = true;
 	r->progress_ns = now_ns();
 	arm_watchdog(r);
-	if (r->hello.n_capsets > 0) {
-		return 0; /* a later one has the same driver, and guests know the first one's */
+	if (!to) {
+		return 0; /* all have the same driver, and guests know the first one's */
 	}
 	for (uint32_t i = 0; i < m->u.hello.n_capsets; i++) {
 		total += m->u.hello.capsets[i].size;
@@ -307,13 +267,13 @@ static int take_hello(struct render *r, const struct render_message *m, int fd) 
 	off_t at = 0;
 	for (uint32_t i = 0; i < m->u.hello.n_capsets; i++) {
 		size_t size = m->u.hello.capsets[i].size;
-		r->capsets[i] = malloc(MAX(size, (size_t)1));
-		if (!r->capsets[i] || pread(fd, r->capsets[i], size, at) != (ssize_t)size) {
+		to->data[i] = malloc(MAX(size, (size_t)1));
+		if (!to->data[i] || pread(fd, to->data[i], size, at) != (ssize_t)size) {
 			return -ENOMEM;
 		}
 		at += (off_t)size;
 	}
-	r->hello = m->u.hello;
+	to->hello = m->u.hello;
 	return 0;
 }
 
@@ -334,7 +294,7 @@ static int take_done(struct render *r, const struct render_message *m) {
 	uint64_t tag = found->tag;
 	bool refused = found->m.type == RENDER_SUBMIT && m->u.done.error != 0;
 	uint32_t context = found->m.context;
-	item_free(r, found);
+	item_free(found);
 	if (refused) {
 		r->config.refused(r->config.data, context);
 	}
@@ -365,20 +325,19 @@ static int receive(struct render *r) {
 
 static int handle_socket(sd_event_source *source, int fd, uint32_t revents, void *data) {
 	struct render *r = data;
-	uint32_t generation = r->generation;
 	int result = 1;
 	(void)source;
 	(void)fd;
 	(void)revents;
-	/* What `done` starts may come back to us, or stop it: so many, then the others' turn. */
-	for (unsigned i = 0; i < 64 && result > 0 && r->generation == generation; i++) {
+	/* What `done` starts may come back to us: so many, then the others' turn. */
+	for (unsigned i = 0; i < 64 && result > 0 && r->pid != 0; i++) {
 		result = receive(r);
 	}
-	if (r->generation != generation) {
+	if (r->pid == 0) {
 		return 0;
 	}
 	if (result < 0) {
-		log_err_errno(result, "the renderer is gone, and all 3D contexts with it");
+		log_err_errno(result, "a renderer is gone, and all in it");
 		fail(r);
 		return 0;
 	}
@@ -389,16 +348,8 @@ static int handle_socket(sd_event_source *source, int fd, uint32_t revents, void
 
 /* Starting. */
 
-int render_start(struct render *r) {
+static int start(struct render *r) {
 	int pair[2];
-	uint64_t now = now_ns();
-	if (r->pid != 0) {
-		return 0;
-	}
-	if (r->started_ns != 0 && now - r->started_ns < RESTART_INTERVAL_NS) {
-		return -EAGAIN;
-	}
-	r->started_ns = now;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		return -errno;
 	}
@@ -407,25 +358,20 @@ int render_start(struct render *r) {
 	(void)close_fd(pair[1]);
 	r->socket = pair[0];
 	(void)fcntl(r->socket, F_SETFL, O_NONBLOCK);
-	int result = theirs < 0
-		? -errno
-		: spawn_renderer(r->program, r->config.render_node, theirs, r->ring_fd, &r->pid);
+	int result = theirs < 0 ? -errno
+				: spawn_renderer(r->config.program, r->config.render_node, theirs,
+					  r->ring_fd, &r->pid);
 	if (result >= 0) {
-		result = watch_child(r, r->pid);
+		result = reaper_watch(r->config.reaper, r->pid);
 	}
 	if (result >= 0) {
 		result = sd_event_add_io(r->loop, &r->source, r->socket, EPOLLIN, handle_socket, r);
 	}
 	if (result < 0) {
-		log_err_errno(result, "cannot start %s", r->program);
-		end_process(r);
-		r->socket = close_fd(r->socket);
-		return result;
+		log_err_errno(result, "cannot start %s", r->config.program);
 	}
-	r->generation = ++r->last_generation;
-	r->ring_head = 0;
-	r->progress_ns = now;
-	return 0;
+	r->progress_ns = now_ns();
+	return result;
 }
 
 static int make_ring(struct render *r) {
@@ -446,23 +392,6 @@ static int make_ring(struct render *r) {
 	return r->ring_fd < 0 ? -errno : 0;
 }
 
-/* The first one: whether there is 3D at all is to be known before a guest asks. */
-static int wait_hello(struct render *r) {
-	uint64_t until = now_ns() + START_LIMIT_NS;
-	while (r->hello.n_capsets == 0) {
-		uint64_t now = now_ns();
-		struct pollfd fd = {r->socket, POLLIN, 0};
-		if (now >= until || poll(&fd, 1, (int)((until - now) / NSEC_PER_MSEC)) == 0) {
-			return -ETIMEDOUT;
-		}
-		int result = receive(r);
-		if (result < 0) {
-			return result == -ECONNRESET ? -ENOTSUP : result;
-		}
-	}
-	return 0;
-}
-
 int render_create(sd_event *loop, const struct render_config *config, struct render **ret) {
 	struct render *r = calloc(1, sizeof(*r));
 	if (!r) {
@@ -473,21 +402,14 @@ int render_create(sd_event *loop, const struct render_config *config, struct ren
 	r->socket = r->ring_fd = -1;
 	list_init(&r->queued);
 	list_init(&r->sent);
-	list_init(&r->children);
-	int result = spawn_find_program(config->program, r->program, sizeof(r->program));
-	if (result >= 0) {
-		result = make_ring(r);
-	}
+	int result = make_ring(r);
 	if (result >= 0) {
 		result = sd_event_add_time(
 			loop, &r->watchdog, CLOCK_MONOTONIC, 0, 0, handle_watchdog, r);
 	}
 	if (result >= 0) {
 		(void)sd_event_source_set_enabled(r->watchdog, SD_EVENT_OFF);
-		result = render_start(r);
-	}
-	if (result >= 0) {
-		result = wait_hello(r);
+		result = start(r);
 	}
 	if (result < 0) {
 		render_destroy(r);
@@ -497,81 +419,124 @@ int render_create(sd_event *loop, const struct render_config *config, struct ren
 	return 0;
 }
 
+int render_wait(struct render *r, struct render_capsets *ret) {
+	uint64_t until = now_ns() + START_LIMIT_NS;
+	int result = 1;
+	*ret = (struct render_capsets){0};
+	r->capsets = ret;
+	while (result > 0 && ret->hello.n_capsets == 0) {
+		uint64_t now = now_ns();
+		struct pollfd fd = {r->socket, POLLIN, 0};
+		if (now >= until || poll(&fd, 1, (int)((until - now) / NSEC_PER_MSEC)) == 0) {
+			result = -ETIMEDOUT;
+			break;
+		}
+		result = receive(r) < 0 ? -ENOTSUP : 1;
+	}
+	r->capsets = NULL;
+	return MIN(result, 0);
+}
+
+void render_capsets_finish(struct render_capsets *c) {
+	for (unsigned i = 0; i < RENDER_MAX_CAPSETS; i++) {
+		free(c->data[i]);
+	}
+	*c = (struct render_capsets){0};
+}
+
 void render_destroy(struct render *r) {
 	if (!r) {
 		return;
 	}
-	render_stop(r);
-	while (!list_empty(&r->children)) {
-		struct child *child = list_first(&r->children, struct child, link);
-		/* They were killed; one that a driver holds on to is init's. */
-		(void)poll(&(struct pollfd){child->fd, POLLIN, 0}, 1, CHILD_WAIT_MS);
-		(void)waitpid(child->pid, NULL, WNOHANG);
-		child_free(child);
+	end_process(r);
+	while (!list_empty(&r->sent)) {
+		item_free(list_first(&r->sent, struct item, link));
 	}
+	while (!list_empty(&r->queued)) {
+		item_free(list_first(&r->queued, struct item, link));
+	}
+	sd_event_source_disable_unref(r->source);
 	sd_event_source_disable_unref(r->watchdog);
-	for (unsigned i = 0; i < RENDER_MAX_CAPSETS; i++) {
-		free(r->capsets[i]);
-	}
 	if (r->ring) {
 		(void)munmap(r->ring, RENDER_RING_SIZE);
 	}
+	(void)close_fd(r->socket);
 	(void)close_fd(r->ring_fd);
 	sd_event_unref(r->loop);
 	free(r);
 }
 
-unsigned render_n_capsets(const struct render *r) {
-	return r->hello.n_capsets;
-}
-
-const struct render_capset *render_capset(const struct render *r, unsigned i, const void **ret) {
-	*ret = r->capsets[i];
-	return &r->hello.capsets[i];
-}
-
-uint32_t render_features(const struct render *r) {
-	return r->hello.features;
-}
-
-uint32_t render_generation(const struct render *r) {
-	return r->generation;
+bool render_alive(const struct render *r) {
+	return r->pid != 0;
 }
 
 unsigned render_backlog(const struct render *r) {
 	return r->n_items;
 }
 
-bool render_busy(const struct render *r) {
-	return r->n_fences > 0;
+void render_hurry(struct render *r, bool on) {
+	if (r->hurried != on) {
+		r->hurried = on;
+		arm_watchdog(r);
+	}
+}
+
+void render_give_up(struct render *r) {
+	r->hurried = true;
+	r->progress_ns = 0;
+	arm_watchdog(r);
+}
+
+static struct item *find_tag(struct render *r, uint64_t tag) {
+	struct item *item;
+	list_for_each(item, &r->sent, link) {
+		if (item->tag == tag) {
+			return item;
+		}
+	}
+	list_for_each(item, &r->queued, link) {
+		if (item->tag == tag) {
+			return item;
+		}
+	}
+	return NULL;
 }
 
 int render_command(struct render *r, const struct render_message *m, struct render_extra *extra,
 	uint64_t tag) {
 	struct render_extra none = {0};
 	extra = extra ? extra : &none;
-	struct item *item = r->pid ? calloc(1, sizeof(*item)) : NULL;
-	if (!item) {
-		extra_finish(extra);
-		return r->pid ? -ENOMEM : -EIO;
-	}
 	size_t size = 0;
 	for (unsigned i = 0; i < extra->n_iov; i++) {
 		size += extra->iov[i].iov_len;
 	}
+	bool room = size <= RENDER_MAX_PAYLOAD && r->queued_bytes + size <= QUEUED_BYTES_MAX;
+	struct item *item = r->pid && room ? calloc(1, sizeof(*item)) : NULL;
+	if (!item) {
+		extra_finish(extra);
+		return r->pid ? -ENOMEM : -EIO;
+	}
 	item->m = *m;
 	item->m.payload_offset = 0;
-	item->m.payload_size = (uint32_t)MIN(size, (size_t)UINT32_MAX);
+	item->m.payload_size = (uint32_t)size;
 	item->extra = *extra;
 	*extra = none;
 	item->tag = tag;
+	item->render = r;
+	list_init(&item->followers);
+	list_init(&item->follow);
+	item->after = item->extra.after ? find_tag(item->extra.after, item->extra.after_tag) : NULL;
+	if (item->after) {
+		list_append(&item->after->followers, &item->follow);
+	}
 	list_append(&r->queued, &item->link);
 	r->n_items++;
-	r->n_fences += m->flags & RENDER_FLAG_FENCE ? 1 : 0;
+	r->queued_bytes += size;
 	/* The renderer ends at the first thing that it must not be sent. */
 	int result = render_request_check(&item->m, sizeof(item->m), item->extra.n_fds);
 	if (result < 0) {
-		item_free(r, item);
+		r->queued_bytes -= size;
+		item_free(item);
 		return -EINVAL;
 	}
 	pump(r);
