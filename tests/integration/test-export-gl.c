@@ -130,6 +130,10 @@ TEST(drawn_is_seen) {
 	viewer_open(&g.v, &g.e, g.loop, 0);
 	viewer_run_refined(&g.v);
 	check_colour(&g.v, WIDTH / 2, HEIGHT / 2, orange);
+	/* But counted, and so is what was read when somebody came. */
+	struct hxfr_stats stats;
+	viewer_get_stats(&g.v, 0, &stats);
+	check_int(stats.flips, ==, 3);
 	check_int(gl_fill(g.fe, 1, 3, 10, blue), ==, OK);
 	check_int(flush(g.fe, 10), ==, OK);
 	viewer_run_refined(&g.v);

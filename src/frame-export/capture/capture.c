@@ -180,6 +180,7 @@ void capture_blank(struct capture *c) {
 }
 
 void capture_outdated(struct capture *c) {
+	count(&c->counters.flips, 1);
 	drop_front(c, false);
 }
 

@@ -74,8 +74,8 @@ bool capture_flip(struct capture *c, const struct capture_flip *flip);
  */
 void capture_blank(struct capture *c);
 /*
- * What it has is out of date, and nobody watches: whoever comes is shown nothing before the next
- * flip, which the source makes then. The size stays.
+ * A flip that is not read, for nobody watches: whoever comes is shown nothing before the next one,
+ * which the source makes then. The size stays.
  */
 void capture_outdated(struct capture *c);
 

@@ -87,7 +87,10 @@ static void handle_lost(void *data) {
 	}
 	lose(r);
 	gl_tell_losses(r->gl);
-	sweep_soon(r->gl);
+	/* One that nobody used yet is not replaced at once: it may not be able to live. */
+	if (r->refs > 0) {
+		sweep_soon(r->gl);
+	}
 }
 
 bool gl_renderer_alive(const struct gl_renderer *r) {

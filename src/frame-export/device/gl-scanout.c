@@ -411,10 +411,8 @@ bool gl_flush(struct gl *gl, uint32_t id, const struct rect *damage, bool full, 
 	s->damage = rect_union(&s->damage, changed);
 	/* The first tells the size of what is shown, whoever watches. */
 	if (s->shown && !capture_wanted(capture_of(gl, id))) {
-		if (!s->behind) {
-			s->behind = true;
-			capture_outdated(capture_of(gl, id));
-		}
+		s->behind = true;
+		capture_outdated(capture_of(gl, id));
 		return false;
 	}
 	if (reads_of(gl, id) >= READS_MAX) {

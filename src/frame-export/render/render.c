@@ -21,8 +21,9 @@ LOG_MODULE("render");
 #define START_LIMIT_NS (20 * NSEC_PER_SEC)
 /* The patience with one that others are hurt by. */
 #define HURRY_NS NSEC_PER_SEC
-/* Payloads on the heap, because the ring has no room for them. */
-#define QUEUED_BYTES_MAX ((size_t)64 << 20)
+/* How far behind one may be: commands, and their payloads that the ring has no room for. */
+#define ITEMS_MAX        16384u
+#define QUEUED_BYTES_MAX ((size_t)16 << 20)
 
 /* A command that is not done. */
 struct item {
@@ -510,7 +511,8 @@ int render_command(struct render *r, const struct render_message *m, struct rend
 	for (unsigned i = 0; i < extra->n_iov; i++) {
 		size += extra->iov[i].iov_len;
 	}
-	bool room = size <= RENDER_MAX_PAYLOAD && r->queued_bytes + size <= QUEUED_BYTES_MAX;
+	bool room = size <= RENDER_MAX_PAYLOAD && r->queued_bytes + size <= QUEUED_BYTES_MAX &&
+		r->n_items < ITEMS_MAX;
 	struct item *item = r->pid && room ? calloc(1, sizeof(*item)) : NULL;
 	if (!item) {
 		extra_finish(extra);
