@@ -87,7 +87,7 @@ make_gl_guest() {
 	HELIX_GUEST_CACHE=$PWD/build/test-guest/cache vm/make-test-guest.sh -g build/gl-guest \
 		build/gcc/tests/vm/{guest-agent,fd-supervisor,gl-flipper,gl-hostile,lease-preload.so} \
 		build/gcc/tools/{drm-flipper,helix-lease} \
-		build/gcc/guest/drm-manager/helix-drm-manager
+		build/gcc/guest/{drm-manager/helix-drm-manager,logind-stub/logind-stub}
 }
 
 # One more guest, with systemd in it, for what only systemd can show.

@@ -69,15 +69,16 @@ gl_programs=()
 gl_plugins=()
 gl_data=()
 if [ -n "$gl" ]; then
-	gl_programs=(/usr/bin/kmscube /usr/bin/glmark2-es2-drm "/usr/bin/eglinfo.$multiarch")
+	gl_programs=(/usr/bin/kmscube /usr/bin/glmark2-es2-drm /usr/bin/sway
+		/usr/bin/{eglinfo,es2gears_wayland}."$multiarch")
 	for file in libEGL_mesa.so.0 libGLESv2.so.2 dri/virtio_gpu_dri.so gbm/dri_gbm.so; do
 		# Newer Mesas have the last one, older ones have it in libgbm.
 		[ ! -e "/usr/lib/$multiarch/$file" ] || gl_plugins+=("/usr/lib/$multiarch/$file")
 	done
-	gl_data=(/usr/share/glvnd/egl_vendor.d/50_mesa.json /usr/share/glmark2)
+	gl_data=(/usr/share/glvnd/egl_vendor.d/50_mesa.json /usr/share/glmark2 /usr/share/X11/xkb)
 	for file in "${gl_programs[@]}" "${gl_data[@]}" "/usr/lib/$multiarch/dri/virtio_gpu_dri.so"; do
-		[ -e "$file" ] || die "$file is missing (apt-get install kmscube glmark2-es2-drm" \
-			"mesa-utils-bin libegl-mesa0 libgl1-mesa-dri)"
+		[ -e "$file" ] || die "$file is missing (apt-get install kmscube glmark2-es2-drm sway" \
+			"xkb-data mesa-utils-bin libegl-mesa0 libgl1-mesa-dri)"
 	done
 fi
 

@@ -609,6 +609,31 @@ TEST(contexts_share_resources) {
 	rig_stop(&g);
 }
 
+/* What a program leaves behind is kept for as long as it is shown, and its renderer with it. */
+TEST(what_nobody_needs_goes) {
+	struct rig g = {0};
+	pid_t renderers[2], pids[TEST_CHILDREN_MAX];
+	rig_start(&g, NULL);
+	two_contexts(&g, renderers);
+	check_int(gl_context_destroy(g.fe, 2), ==, OK);
+	check_int(gl_context_destroy(g.fe, 1), ==, OK);
+	check_int(gl_resource_unref(g.fe, 10), ==, OK);
+	sleep_ms(7000);
+	viewer_open(&g.v, &g.e, g.loop, 1);
+	check_int(flush(g.fe, 20), ==, OK);
+	viewer_run_refined(&g.v);
+	check_colour(&g.v, 5, 5, teal);
+	check_int(test_children_of(g.e.pid, pids), ==, 2);
+	check_int(gpu_set_scanout(g.fe, 1, 0, &whole), ==, OK);
+	(void)exporter_only_renderer(&g.e);
+	/* It is there, and has nothing in it. */
+	check_int(gpu_set_scanout(g.fe, 1, 20, &whole), ==, OK);
+	check_int(flush(g.fe, 20), ==, OK);
+	check_int(gl_resource_unref(g.fe, 20), ==, OK);
+	viewer_close(&g.v);
+	rig_stop(&g);
+}
+
 /* What a guest does not wait for keeps no place in its queue: 2D finds one, whatever the renderer does. */
 TEST(flood_of_contexts) {
 	struct rig g = {0};

@@ -99,6 +99,20 @@ static void check_colour(const struct decoded *p, uint32_t x, uint32_t y, struct
 	}
 }
 
+/* What of the picture has the colour, in percent. */
+static unsigned share_of(const struct decoded *p, struct gl_colour c) {
+	unsigned n = 0, all = 0;
+	uint8_t rgb[3];
+	for (uint32_t y = 0; y < p->height; y += 4) {
+		for (uint32_t x = 0; x < p->width; x += 4, all++) {
+			decode_pixel(p, x, y, rgb);
+			n += abs(rgb[0] - c.r) <= TOLERANCE && abs(rgb[1] - c.g) <= TOLERANCE &&
+				abs(rgb[2] - c.b) <= TOLERANCE;
+		}
+	}
+	return all ? 100 * n / all : 0;
+}
+
 /* From 0 at the left edge to 255 at the right one. */
 static void check_ramps(const struct decoded *p) {
 	for (uint32_t i = 0; i < 3; i++) {
@@ -227,6 +241,49 @@ TEST_TIMEOUT(others_programs, 900) {
 	(void)fprintf(stderr, "# glmark2 (build, texture), 640x480: %.16s\n", score ? score : "?");
 	check(score);
 	check_int(v.frames, >, 20);
+	viewer_finish(&v);
+	lease_vm_stop(&l);
+}
+
+/*
+ * A compositor of wlroots: its buffers are made by one of its contexts and drawn into by another, and
+ * what its only window draws may be shown as it is. So it needs contexts to share resources.
+ */
+TEST_TIMEOUT(sway_draws_on_a_lease, 900) {
+	static const struct gl_colour gear = {196, 26, 0};
+	struct lease_vm_config config = {0};
+	struct lease_vm l;
+	struct viewer v;
+	gl_vm_start(&l, &config);
+	viewer_init(&v, l.loop, l.vm, 1);
+	vm_run_ok(l.vm, 60,
+		"echo user:x:1000:1000::/tmp:/bin/sh >>/etc/passwd\n"
+		"mkdir -p -m 700 /tmp/run && chown 1000:1000 /tmp/run\n"
+		"mkdir -p /dev/shm && mount -t tmpfs shm /dev/shm && chmod 666 /dev/dri/renderD128\n"
+		"cat >/tmp/sway.conf <<'END'\n"
+		"xwayland disable\n"
+		"default_border none\n"
+		"exec exec es2gears_wayland\n"
+		"END");
+	uint32_t job = vm_spawn(l.vm,
+		"export XDG_RUNTIME_DIR=/tmp/run SEATD_SOCK=/tmp/run/seatd LIBSEAT_BACKEND=seatd "
+		"WLR_LIBINPUT_NO_DEVICES=1 WLR_DRM_DEVICES=/dev/dri/card0\n"
+		"exec helix-lease -c 1 --size 640x480 -- su -p -s /bin/sh user -c '"
+		"logind-stub --lease-fd 3 --bus none --seatd-socket $SEATD_SOCK & "
+		"until [ -S $SEATD_SOCK ]; do sleep 0.1; done; "
+		"exec sway -c /tmp/sway.conf' 2>&1");
+	uint64_t deadline = now_ns() + START_S * NSEC_PER_SEC;
+	while (share_of(&v.picture, gear) < 1 && now_ns() < deadline) {
+		run_loop(l.loop, 500);
+	}
+	if (share_of(&v.picture, gear) < 1) {
+		fail("no gears: %s", vm_job_output(l.vm, job));
+	}
+	uint64_t seen = v.frames;
+	run_loop_until(l.loop, &v.frames, seen + 20, FRAMES_MS, "gears that turn");
+	check_int(v.broken, ==, 0);
+	vm_job_signal(l.vm, job, SIGTERM);
+	(void)vm_job_wait(l.vm, job, 60);
 	viewer_finish(&v);
 	lease_vm_stop(&l);
 }

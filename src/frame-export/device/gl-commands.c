@@ -119,7 +119,7 @@ static int cmd_ctx_create(struct command *c, const void *body) {
 	memcpy(m.u.name, cmd->debug_name, n);
 	r = gl_tell(c, context->renderer, &m);
 	if (r < 0) {
-		gl_renderer_unref(context->renderer);
+		gl_renderer_put(context->renderer);
 		free(context);
 		return r;
 	}
@@ -135,7 +135,7 @@ static void context_free(struct gl *gl, struct gl_context *context) {
 	list_remove(&context->link);
 	gl->n_contexts--;
 	gl_streams_finish(&context->streams);
-	gl_renderer_unref(context->renderer);
+	gl_renderer_put(context->renderer);
 	free(context);
 }
 

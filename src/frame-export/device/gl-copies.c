@@ -111,7 +111,7 @@ int gl_copy_make(
 		return result;
 	}
 	copy->resource = r;
-	copy->renderer = gl_renderer_ref(renderer);
+	copy->renderer = renderer;
 	list_append(&g->copies, &copy->of_resource);
 	list_append(&renderer->copies, &copy->of_renderer);
 	copy->cost = first ? 0 : g->cost;
@@ -153,8 +153,10 @@ void gl_copy_free(struct gl *gl, struct gl_copy *copy, bool told) {
 		find_latest(g);
 	}
 	gl->budget += copy->cost;
-	gl_renderer_unref(r);
 	free(copy);
+	if (r->contexts == 0) {
+		gl_sweep_soon(gl);
+	}
 }
 
 /* Buffers, arrays and the like are shared by no program that is known; they start empty elsewhere. */

@@ -34,11 +34,27 @@ LOG_MODULE("gl");
 /* Of the control queue's 256 places, those that a renderer may keep for as long as it likes. */
 #define HELD_MAX 64u
 
+/* After this, what a renderer without a context has is of no use to anybody. */
+#define UNUSED_NS (5 * NSEC_PER_SEC)
+
 static bool spare(const struct gl_renderer *r) {
-	return r->refs == 0 && gl_renderer_alive(r) && render_backlog(r->render) == 0;
+	return r->contexts == 0 && list_empty(&r->copies) && gl_renderer_alive(r) &&
+		render_backlog(r->render) == 0;
 }
 
-static void sweep_soon(struct gl *gl) {
+/* By a context, a scanout, or a renderer that has a copy of what this one has. */
+static bool used(const struct gl_renderer *r) {
+	const struct gl_copy *copy;
+	list_for_each(copy, &r->copies, of_renderer) {
+		const struct list *all = &copy->resource->gl->copies;
+		if (copy->resource->scanouts || all->next != all->prev) {
+			return true;
+		}
+	}
+	return r->contexts > 0;
+}
+
+void gl_sweep_soon(struct gl *gl) {
 	(void)sd_event_source_set_time(gl->sweep, (now_ns() + SWEEP_DELAY_NS) / NSEC_PER_USEC);
 	(void)sd_event_source_set_enabled(gl->sweep, SD_EVENT_ONESHOT);
 }
@@ -88,8 +104,8 @@ static void handle_lost(void *data) {
 	lose(r);
 	gl_tell_losses(r->gl);
 	/* One that nobody used yet is not replaced at once: it may not be able to live. */
-	if (r->refs > 0) {
-		sweep_soon(r->gl);
+	if (r->contexts > 0) {
+		gl_sweep_soon(r->gl);
 	}
 }
 
@@ -158,31 +174,44 @@ static int start(struct gl *gl, struct gl_renderer **ret) {
 	return create(gl, ret);
 }
 
+/* One that nobody uses. Returns true if it is to be looked at again. */
+static bool sweep(struct gl_renderer *r, uint64_t now) {
+	r->unused_ns = r->unused_ns ? r->unused_ns : now;
+	if (!list_empty(&r->copies) && now - r->unused_ns < UNUSED_NS) {
+		return true;
+	}
+	if (gl_renderer_alive(r) && render_backlog(r->render) > 0) {
+		/* Whoever still waits for an answer is told when it is killed. */
+		render_give_up(r->render);
+		return true;
+	}
+	destroy(r);
+	return false;
+}
+
 /* Those that nobody uses go, but for one in reserve, so that the next context need not wait. */
 static int handle_sweep(sd_event_source *source, uint64_t usec, void *data) {
 	struct gl *gl = data;
 	struct gl_renderer *r, *tmp;
-	bool reserve = false, busy = false;
+	bool reserve = false, again = false;
+	uint64_t now = now_ns();
 	(void)source;
 	(void)usec;
 	list_for_each_safe(r, tmp, &gl->renderers, link) {
-		if (r->refs > 0) {
+		if (used(r)) {
+			r->unused_ns = 0;
 			reserve = reserve || (gl->together && gl_renderer_alive(r));
 		} else if (!reserve && spare(r)) {
 			reserve = true;
-		} else if (gl_renderer_alive(r) && render_backlog(r->render) > 0) {
-			/* Whoever still waits for an answer is told when it is killed. */
-			render_give_up(r->render);
-			busy = true;
 		} else {
-			destroy(r);
+			again = sweep(r, now) || again;
 		}
 	}
 	if (!reserve) {
 		(void)start(gl, &r);
 	}
-	if (busy) {
-		sweep_soon(gl);
+	if (again) {
+		gl_sweep_soon(gl);
 	}
 	return 0;
 }
@@ -202,22 +231,17 @@ int gl_renderer_get(struct gl *gl, struct gl_renderer **ret) {
 	if (result < 0) {
 		return result;
 	}
-	if (found->refs == 0) {
+	if (found->contexts++ == 0) {
 		render_hurry(found->render, false);
-		sweep_soon(gl);
+		gl_sweep_soon(gl);
 	}
-	*ret = gl_renderer_ref(found);
+	*ret = found;
 	return 0;
 }
 
-struct gl_renderer *gl_renderer_ref(struct gl_renderer *r) {
-	r->refs++;
-	return r;
-}
-
-void gl_renderer_unref(struct gl_renderer *r) {
-	if (r && --r->refs == 0) {
-		sweep_soon(r->gl);
+void gl_renderer_put(struct gl_renderer *r) {
+	if (--r->contexts == 0) {
+		gl_sweep_soon(r->gl);
 	}
 }
 

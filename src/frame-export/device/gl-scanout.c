@@ -62,7 +62,6 @@ static void slot_unshare(struct gl_slot *slot) {
 	if (slot->renderer && gl_renderer_alive(slot->renderer)) {
 		(void)render_command(slot->renderer->render, &m, NULL, 0);
 	}
-	gl_renderer_unref(slot->renderer);
 	slot->renderer = NULL;
 }
 
@@ -180,7 +179,7 @@ static int slot_share(struct gl_slot *slot, struct gl_renderer *renderer) {
 	}
 	int r = gl_shadow_share(renderer, &shadow, slot->fd, s->gpu.dmabuf);
 	if (r >= 0) {
-		slot->renderer = gl_renderer_ref(renderer);
+		slot->renderer = renderer;
 	}
 	return r;
 }
@@ -432,6 +431,7 @@ void gl_refresh(struct gl *gl, uint32_t id) {
 void gl_scanout_off(struct gl *gl, uint32_t id) {
 	gl->scanouts[id].behind = false;
 	drop_slots(gl, &gl->scanouts[id]);
+	gl_sweep_soon(gl);
 }
 
 void gl_scanouts_init(struct gl *gl) {

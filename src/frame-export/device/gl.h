@@ -114,7 +114,8 @@ void gl_scanout_off(struct gl *gl, uint32_t scanout);
 struct gl_renderer {
 	struct gl *gl;
 	struct render *render;
-	unsigned refs;               /* of contexts, copies and slots; without any it goes */
+	unsigned contexts;           /* that are in it */
+	uint64_t unused_ns;          /* when it was found to be of no use; 0: it is of use */
 	struct guest_memory *memory; // it knows; may be NULL
 	struct list copies;          // struct gl_copy.of_renderer
 	unsigned held;               /* places of the control queue that wait for it */
@@ -204,11 +205,12 @@ struct gl {
 int gl_renderers_init(struct gl *gl);
 /* All end, and what they had is lost; without `final` there is one in reserve again. */
 void gl_renderers_clear(struct gl *gl, bool final);
-/* One for a new context. -EAGAIN: too many were started of late. The reference is the caller's. */
+/* One for a new context. -EAGAIN: too many were started of late. */
 int gl_renderer_get(struct gl *gl, struct gl_renderer **ret);
-struct gl_renderer *gl_renderer_ref(struct gl_renderer *r);
-/* It goes later. NULL is fine. */
-void gl_renderer_unref(struct gl_renderer *r);
+/* Without contexts, and with nothing that is shown or shared, it goes after a while. */
+void gl_renderer_put(struct gl_renderer *r);
+/* Something was let go that may have been the last that a renderer was needed for. */
+void gl_sweep_soon(struct gl *gl);
 bool gl_renderer_alive(const struct gl_renderer *r);
 /* It maps what the guest's RAM is. */
 int gl_renderer_share_memory(struct gl_renderer *r, struct guest_memory *memory);
