@@ -30,7 +30,9 @@ static void type_in_page(struct desktop *d) {
 		HELIX_NODE, HELIX_BENCH_SOURCE "/bench-typing.mjs", port, KEYS, NULL};
 	int status = vm_host_run(d->farm->vm, 600, &output, argv);
 	/* The table, as TAP has it, without what else is said. */
-	for (const char *line = strtok(output, "\n"); line; line = strtok(NULL, "\n")) {
+	char *rest = NULL;
+	for (const char *line = strtok_r(output, "\n", &rest); line;
+		line = strtok_r(NULL, "\n", &rest)) {
 		if (line[0] == '#') {
 			printf("%s\n", line);
 		}
