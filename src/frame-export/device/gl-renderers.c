@@ -26,10 +26,11 @@ LOG_MODULE("gl");
 
 /*
  * What others' fences are kept waiting for one renderer at most, and what of the time it may take
- * for ever. See settle in gpu.c.
+ * for ever; and not at all for one that gets nothing done for so long. See settle in gpu.c.
  */
-#define CREDIT_MAX_NS  (500 * NSEC_PER_MSEC)
-#define CREDIT_DIVISOR 4u
+#define CREDIT_MAX_NS  (5 * NSEC_PER_SEC)
+#define CREDIT_DIVISOR 2u
+#define HUNG_NS        NSEC_PER_SEC
 
 /* Of the control queue's 256 places, those that a renderer may keep for as long as it likes. */
 #define HELD_MAX 64u
@@ -285,7 +286,9 @@ uint64_t gl_renderer_credit(struct gl_renderer *r, uint64_t now) {
 	r->credit_at_ns = now;
 	r->credit_ns = MIN(r->credit_ns + earned, (uint64_t)CREDIT_MAX_NS);
 	r->said = r->said && r->credit_ns < CREDIT_MAX_NS;
-	return r->credit_ns;
+	uint64_t since = render_stuck_since(r->render);
+	uint64_t stuck = since < now ? now - since : 0;
+	return MIN(r->credit_ns, HUNG_NS - MIN(stuck, HUNG_NS));
 }
 
 static uint32_t context_in(const struct gl_renderer *r) {
@@ -298,9 +301,10 @@ static uint32_t context_in(const struct gl_renderer *r) {
 	return 0;
 }
 
-void gl_renderer_charge(struct gl_renderer *r, uint64_t ns) {
+void gl_renderer_charge(struct gl_renderer *r, uint64_t now, uint64_t ns) {
+	(void)gl_renderer_credit(r, now);
 	r->credit_ns -= MIN(r->credit_ns, ns);
-	if (r->credit_ns == 0 && !r->said) {
+	if (gl_renderer_credit(r, now) == 0 && !r->said) {
 		log_warn("context %u keeps others waiting: its fences are not waited for any more",
 			context_in(r));
 		r->said = true;

@@ -90,7 +90,7 @@ int gl_unref(struct command *c, struct resource *r);
  * it. What it takes is charged, and comes back with time.
  */
 uint64_t gl_renderer_credit(struct gl_renderer *r, uint64_t now);
-void gl_renderer_charge(struct gl_renderer *r, uint64_t ns);
+void gl_renderer_charge(struct gl_renderer *r, uint64_t now, uint64_t ns);
 /* It holds another place of the control queue, or one less. */
 void gl_renderer_holds(struct gl_renderer *r, int change);
 

@@ -148,8 +148,7 @@ static void settle(struct gpu *g, uint64_t now) {
 	struct gpu_request *request, *tmp, *first = NULL;
 	bool waiting = false;
 	if (g->blocking) {
-		(void)gl_renderer_credit(g->blocking, now);
-		gl_renderer_charge(g->blocking, now - g->blocking_since);
+		gl_renderer_charge(g->blocking, now, now - g->blocking_since);
 	}
 	list_for_each_safe(request, tmp, &g->renders, link) {
 		if (request->done && (!first || !fenced(request))) {

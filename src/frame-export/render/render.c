@@ -46,6 +46,7 @@ struct render {
 	sd_event_source *source, *watchdog;
 	bool wants_write, ready, hurried;
 	uint64_t progress_ns; /* when the oldest command sent became that */
+	uint64_t begun_ns;    /* when there was something to do again */
 	uint64_t last_sequence;
 	struct list queued, sent; // struct item.link
 	unsigned n_items;         /* of both */
@@ -475,6 +476,13 @@ unsigned render_backlog(const struct render *r) {
 	return r->n_items;
 }
 
+uint64_t render_stuck_since(const struct render *r) {
+	if (!list_empty(&r->sent)) {
+		return r->progress_ns;
+	}
+	return r->n_items > 0 ? MAX(r->begun_ns, r->progress_ns) : UINT64_MAX;
+}
+
 void render_hurry(struct render *r, bool on) {
 	if (r->hurried != on) {
 		r->hurried = on;
@@ -532,6 +540,7 @@ int render_command(struct render *r, const struct render_message *m, struct rend
 		list_append(&item->after->followers, &item->follow);
 	}
 	list_append(&r->queued, &item->link);
+	r->begun_ns = r->n_items == 0 ? now_ns() : r->begun_ns;
 	r->n_items++;
 	r->queued_bytes += size;
 	/* The renderer ends at the first thing that it must not be sent. */

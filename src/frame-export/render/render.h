@@ -62,6 +62,11 @@ void render_capsets_finish(struct render_capsets *c);
 bool render_alive(const struct render *r);
 /* Commands that are not done. */
 unsigned render_backlog(const struct render *r);
+/*
+ * Since when it has been at its oldest command, or waits for another renderer; UINT64_MAX: it has
+ * nothing to do.
+ */
+uint64_t render_stuck_since(const struct render *r);
 /* It holds what others need: it is given a second at most to get on with something. */
 void render_hurry(struct render *r, bool on);
 /* It is killed as soon as the loop runs. */
