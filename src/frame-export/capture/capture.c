@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -479,6 +480,8 @@ static void *run(void *data) {
 			c->drop_picture = false;
 			pthread_mutex_unlock(&c->lock);
 			drop_picture(c);
+			/* Else this thread's heap keeps what the encoder had: 20 MiB at 1280x720. */
+			(void)malloc_trim(0);
 			pthread_mutex_lock(&c->lock);
 			continue;
 		}
