@@ -470,7 +470,11 @@ TEST(many_viewers_leave_nothing) {
 			}
 		}
 	}
-	check_int(rig_fds(&r), <=, fds + 2);
+	/* What PipeWire shares for a stream goes when its server says so. */
+	for (unsigned ms = 0; rig_fds(&r) > fds + 2; ms += 50) {
+		check_int(ms, <, 5000);
+		sleep_ms(50);
+	}
 	check_int(rig_rss(&r), <, rss + (64u << 20)); /* sanitizers keep what was freed */
 	check_int(rig_metric(&r, "audio_connects_total"), ==, 1);
 	sound_end(player);

@@ -160,8 +160,7 @@ void desktop_watch(struct desktop *d) {
 	viewer_init(&d->viewer, d->farm->loop, d->farm->vm, d->scanout);
 }
 
-/* One that was started again may have another output than the one that was still its own before. */
-static void follow_lease(struct desktop *d) {
+void desktop_follow(struct desktop *d) {
 	unsigned scanout = find_scanout(d);
 	if (scanout != 0 && scanout != d->scanout) {
 		desktop_end(d);
@@ -226,7 +225,7 @@ void desktop_expect(struct desktop *d, const uint8_t colour[3], double percent, 
 		run_loop(d->farm->loop, 200);
 		check(!d->viewer.closed);
 		if (now_ns() - followed > FOLLOW_NS) {
-			follow_lease(d);
+			desktop_follow(d);
 			followed = now_ns();
 		}
 		share = d->viewer.frames ? desktop_share(d, colour, 0, UINT32_MAX, SLACK) : 0;

@@ -51,6 +51,8 @@ void desktop_start(struct desktop *d, struct farm *f, unsigned number, const cha
 	const char *size);
 /* Waits for its lease, and begins to look at it. */
 void desktop_watch(struct desktop *d);
+/* One that was started again may have another output than the one that was still its own before. */
+void desktop_follow(struct desktop *d);
 void desktop_end(struct desktop *d);
 void desktop_log(struct desktop *d);
 

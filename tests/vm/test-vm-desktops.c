@@ -24,6 +24,7 @@ static void see_and_type(struct desktop *d) {
 static void press_until(struct desktop *d, uint16_t code, const uint8_t colour[3], double percent,
 	const char *what) {
 	for (unsigned i = 0; i < 8; i++) {
+		desktop_follow(d);
 		desktop_key(d, code);
 		uint64_t deadline = now_ns() + 15 * NSEC_PER_SEC;
 		while (now_ns() < deadline) {
