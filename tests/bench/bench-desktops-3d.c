@@ -14,12 +14,9 @@
 #define SECONDS        15u
 #define SETTLE_SECONDS 5u
 
-/*
- * Scrolls for ever in all of the screen, or stands there: in a window that is small enough at 720p, for
- * Mutter maximises one that takes most of the screen, and then it cannot be dragged.
- */
+/* Scrolls for ever in all of the screen, or stands there. */
 static const char scroll[] = "foot --maximized sh -c \"while :; do seq 1 20000; done\"";
-static const char still[] = "foot --window-size-chars=60x16 sh -c \"seq 1 20; sleep 1000000\"";
+static const char still[] = "foot --window-size-chars=80x24 sh -c \"seq 1 20; sleep 1000000\"";
 
 static const struct load {
 	const char *compositor, *size, *terminal;
