@@ -87,9 +87,7 @@ int gl_copy_back(struct gl_copy *copy) {
 	}
 	memcpy(extra.owner, g->pieces, size);
 	extra.iov[0] = (struct iovec){extra.owner, size};
-	result = render_command(copy->renderer->render, &m, &extra, 0);
-	copy->backed = result >= 0;
-	return result;
+	return render_command(copy->renderer->render, &m, &extra, 0);
 }
 
 int gl_copy_make(

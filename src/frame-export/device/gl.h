@@ -132,7 +132,6 @@ struct gl_copy {
 	size_t cost;       /* of the budget, besides the resource's own */
 	unsigned attached; /* to contexts of that renderer */
 	bool shares;       /* the renderer has the exchange mapped */
-	bool backed;       /* and the guest memory */
 	struct list of_resource, of_renderer;
 };
 
