@@ -170,18 +170,14 @@ static int context_resource(struct command *c, uint32_t resource_id, uint32_t ty
 		return -ENOENT;
 	}
 	struct gl_copy *copy = gl_copy_in(r, context->renderer);
+	/* The copy stays: its renderer may not have done yet what it was told to do with guest memory. */
 	if (type == RENDER_CONTEXT_DETACH) {
-		int result = copy ? gl_tell(c, context->renderer, &m) : -ENOENT;
-		if (copy && copy->attached > 0 && --copy->attached == 0 && copy != r->gl->latest) {
-			gl_copy_free(c->gpu->gl, copy, false);
-		}
-		return result;
+		return copy ? gl_tell(c, context->renderer, &m) : -ENOENT;
 	}
 	int result = copy ? 0 : gl_copy_make(c->gpu->gl, r, context->renderer, &copy);
 	if (result < 0) {
 		return result;
 	}
-	copy->attached++;
 	if (r->gl->painter == 0) {
 		r->gl->painter = context->serial;
 	}

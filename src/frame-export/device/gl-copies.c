@@ -129,14 +129,9 @@ static void find_latest(struct resource_gl *g) {
 	}
 }
 
-void gl_copy_free(struct gl *gl, struct gl_copy *copy, bool told) {
+void gl_copy_free(struct gl *gl, struct gl_copy *copy) {
 	struct resource_gl *g = copy->resource->gl;
 	struct gl_renderer *r = copy->renderer;
-	if (!told) {
-		struct render_message m = {
-			.type = RENDER_RESOURCE_UNREF, .resource = copy->resource->id};
-		(void)render_command(r->render, &m, NULL, 0);
-	}
 	if (copy->shares && gl_renderer_alive(r)) {
 		struct render_message m = {
 			.type = RENDER_SHADOW_REMOVE, .u.shadow = {.shadow = g->exchange->shadow}};
@@ -253,7 +248,7 @@ void gl_copy_written(struct gl_copy *copy, const struct gl_context *by) {
 void gl_resource_finish(struct gl *gl, struct resource *r) {
 	struct resource_gl *g = r->gl;
 	while (!list_empty(&g->copies)) {
-		gl_copy_free(gl, list_first(&g->copies, struct gl_copy, of_resource), true);
+		gl_copy_free(gl, list_first(&g->copies, struct gl_copy, of_resource));
 	}
 	if (g->exchange) {
 		gl->n_exchanges--;

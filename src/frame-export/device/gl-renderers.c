@@ -87,7 +87,7 @@ static void lose(struct gl_renderer *r) {
 	while (!list_empty(&r->copies)) {
 		struct gl_copy *copy = list_first(&r->copies, struct gl_copy, of_renderer);
 		struct resource *resource = copy->resource;
-		gl_copy_free(gl, copy, true);
+		gl_copy_free(gl, copy);
 		if (list_empty(&resource->gl->copies)) {
 			resource->gl->lost = true;
 			gl->budget += resource->gl->cost;

@@ -128,10 +128,9 @@ struct gl_renderer {
 struct gl_copy {
 	struct resource *resource;
 	struct gl_renderer *renderer;
-	uint64_t version;  /* of the resource's that it has */
-	size_t cost;       /* of the budget, besides the resource's own */
-	unsigned attached; /* to contexts of that renderer */
-	bool shares;       /* the renderer has the exchange mapped */
+	uint64_t version; /* of the resource's that it has */
+	size_t cost;      /* of the budget, besides the resource's own */
+	bool shares;      /* the renderer has the exchange mapped */
 	struct list of_resource, of_renderer;
 };
 
@@ -243,8 +242,8 @@ struct gl_copy *gl_copy_in(const struct resource *r, const struct gl_renderer *r
 /* Makes the resource in a renderer that has it not. -ENOMEM: also, over the budget. */
 int gl_copy_make(
 	struct gl *gl, struct resource *r, struct gl_renderer *renderer, struct gl_copy **ret);
-/* `told`: the renderer knows, or is gone. */
-void gl_copy_free(struct gl *gl, struct gl_copy *copy, bool told);
+/* The renderer was told that the resource goes, or is gone. */
+void gl_copy_free(struct gl *gl, struct gl_copy *copy);
 /* Brings it up to date, in the order of the renderers' commands. */
 void gl_copy_update(struct gl *gl, struct gl_copy *copy);
 /* The context draws into it. */
