@@ -7,6 +7,7 @@
  *                                        └─ still: screenshots, decoded on a thread of its own
  *   browser … http-resize ─ resizer ─ the launcher's socket: another size of the desktop
  *   browser … viewer ─ input ─ back end (Mutter by D-Bus, wlroots by Wayland, uinput, log)
+ *   compositor ─ wayland/output: how many pixels positions are on
  *   browser … http-clipboard ─ clipboard ─ back end (Mutter, by the same session)
  *   PipeWire ─ audio ─┬─ viewer …           (and a viewer's microphone the other way)
  *
@@ -25,6 +26,7 @@
 #include "resize.h"
 #include "source.h"
 #include "still.h"
+#include "wayland/output.h"
 
 #define BRIDGE_ORIGINS_MAX 16u
 
@@ -56,6 +58,7 @@ struct bridge {
 	struct revdial_client *revdial; // NULL: no gateway to call
 	struct canary canary;
 	struct input *input;
+	struct wayland_output *output;
 	struct audio *audio;
 	struct input_socket *input_lines; // may be NULL
 	struct clipboard *clipboard;      /* by the back end of input */

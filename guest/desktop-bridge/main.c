@@ -36,8 +36,13 @@ static int handle_signal(sd_event_source *source, const struct signalfd_siginfo 
 }
 
 static void get_size(uint32_t *ret_width, uint32_t *ret_height, void *data) {
-	const struct bridge *b = data;
-	source_size(b->source, ret_width, ret_height);
+	bridge_size(data, ret_width, ret_height);
+}
+
+/* For events that wait in `input`, too. */
+static void handle_size(uint32_t width, uint32_t height, void *data) {
+	struct bridge *b = data;
+	input_set_size(b->input, width, height);
 }
 
 /* Without a runtime directory there is no token and no socket, and that is all right. */
@@ -50,6 +55,9 @@ static int create_input(struct bridge *b) {
 	int r = input_backend_create(b->loop, c->input, c->input_socket, b->token_path, &backend);
 	if (r >= 0) {
 		r = input_create(b->loop, backend, &b->input);
+	}
+	if (r >= 0) {
+		r = wayland_output_create(b->loop, handle_size, b, &b->output);
 	}
 	if (r < 0 || !c->runtime_dir) {
 		return r;
@@ -146,6 +154,7 @@ static void finish(struct bridge *b) {
 	clipboard_destroy(b->clipboard);
 	resizer_destroy(b->resizer);
 	http_server_destroy(b->http);
+	wayland_output_destroy(b->output);
 	input_destroy(b->input);
 	audio_destroy(b->audio);
 	source_destroy(b->source);

@@ -17,10 +17,18 @@ struct ws_input {
 	struct input_client client;
 };
 
+/* The compositor knows; the picture's size is that of when somebody watched last. */
+void bridge_size(const struct bridge *b, uint32_t *ret_width, uint32_t *ret_height) {
+	wayland_output_size(b->output, ret_width, ret_height);
+	if (!*ret_width) {
+		source_size(b->source, ret_width, ret_height);
+	}
+}
+
 void bridge_event(struct bridge *b, struct input_client *c, const struct ws_event *e) {
 	uint32_t width, height;
 	if (e->kind == WS_EVENT_ABSOLUTE || e->kind == WS_EVENT_TOUCH) {
-		source_size(b->source, &width, &height);
+		bridge_size(b, &width, &height);
 		input_set_size(b->input, width, height);
 	}
 	input_event(c, e);

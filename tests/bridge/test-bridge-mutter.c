@@ -70,7 +70,7 @@ static const sd_bus_vtable session[] = {FAKE_MUTTER_SESSION, FAKE_METHOD("Start"
 	NOTIFY("NotifyTouchDown", "sudd"), NOTIFY("NotifyTouchMotion", "sudd"),
 	NOTIFY("NotifyTouchUp", "u"), SD_BUS_VTABLE_END};
 
-static void setup(struct fake *f, bool with_service) {
+static void setup_without_size(struct fake *f, bool with_service) {
 	struct input_backend *backend;
 	f->mutter.vtable = session;
 	f->mutter.note = note;
@@ -81,6 +81,10 @@ static void setup(struct fake *f, bool with_service) {
 	check_ok(input_mutter_create(f->mutter.loop, &backend));
 	check_ok(input_create(f->mutter.loop, backend, &f->input));
 	input_join(f->input, &f->client);
+}
+
+static void setup(struct fake *f, bool with_service) {
+	setup_without_size(f, with_service);
 	input_set_size(f->input, 1000, 500);
 }
 
@@ -174,6 +178,39 @@ TEST(first_key_is_not_lost) {
 		"NotifyKeyboardKeysym 228 0\n");
 	input_leave(&f.client);
 	run_until_log(&f, "NotifyPointerButton 272 0\n");
+	teardown(&f);
+}
+
+static void click_in_the_middle(struct fake *f) {
+	event(f, (struct ws_event){.kind = WS_EVENT_ABSOLUTE, .x = 0.5, .y = 0.5});
+	event(f, (struct ws_event){.kind = WS_EVENT_BUTTON, .code = BTN_LEFT, .down = true});
+}
+
+/* A click waits for what its position is made with. */
+TEST(size_comes_late) {
+	struct fake f = {0};
+	setup_without_size(&f, true);
+	click_in_the_middle(&f);
+	run_until_log(&f, beginning);
+	run_for(&f, NSEC_PER_SEC);
+	check_str(f.log, beginning);
+	input_set_size(f.input, 1280, 720);
+	run_until_log(&f,
+		"NotifyKeyboardKeycode 42 0\nNotifyPointerMotionAbsolute /sc/stream 640.0 360.0\n"
+		"NotifyPointerButton 272 1\n");
+	teardown(&f);
+}
+
+/* Nobody says how large it is: all but positions. */
+TEST(size_never_comes) {
+	struct fake f = {0};
+	setup_without_size(&f, true);
+	run_until_ready(&f);
+	f.log[0] = '\0';
+	click_in_the_middle(&f);
+	key(&f, KEY_A);
+	run_until_log(&f, "NotifyKeyboardKeycode 30 0\n");
+	check(!strstr(f.log, "Absolute"));
 	teardown(&f);
 }
 

@@ -318,3 +318,12 @@ TEST(lines) {
 		}
 	}
 }
+
+/* Rather none than a wrong one. */
+TEST(lines_of_a_desktop_whose_size_is_not_known) {
+	static const char move[] = "{\"type\":\"mouse_move_abs\",\"x\":250,\"y\":250}";
+	static const char key[] = "{\"type\":\"key\",\"keycode\":30,\"state\":true}";
+	struct ws_event e;
+	check_int(input_line_parse(move, strlen(move), 0, 0, &e), ==, -EBADMSG);
+	check_ok(input_line_parse(key, strlen(key), 0, 0, &e));
+}

@@ -15,7 +15,8 @@
 /* How far colours may be off, being coded. */
 #define SLACK 12u
 /* How often one that shows nothing of what is expected is looked for at another output. */
-#define FOLLOW_NS (10 * NSEC_PER_SEC)
+#define FOLLOW_NS     (10 * NSEC_PER_SEC)
+#define POINT_SECONDS 60u
 
 const uint8_t farm_red[3] = {200, 30, 30};
 const uint8_t farm_green[3] = {30, 180, 60};
@@ -331,6 +332,21 @@ static void send_position(int fd, const struct decoded *p, uint32_t x, uint32_t 
 static void send_button(int fd, bool down) {
 	const uint8_t event[] = {0x02, 2, down, 1};
 	send_event(fd, event, sizeof(event));
+}
+
+void desktop_point(struct desktop *d, uint32_t x, uint32_t y) {
+	const struct viewer *v = &d->viewer;
+	uint64_t deadline = now_ns() + POINT_SECONDS * NSEC_PER_SEC;
+	int fd = connect_input(d);
+	send_position(fd, &v->picture, x, y);
+	close_input(fd);
+	while (!v->pointer_moves || v->pointer_x != (int32_t)x || v->pointer_y != (int32_t)y) {
+		if (now_ns() > deadline) {
+			fail("%s: the pointer is at %d, %d, not %u, %u", d->name, v->pointer_x,
+				v->pointer_y, x, y);
+		}
+		run_loop(d->farm->loop, 20);
+	}
 }
 
 void desktop_click(struct desktop *d, const uint8_t colour[3]) {

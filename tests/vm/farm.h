@@ -69,6 +69,8 @@ void desktop_save(const struct desktop *d, const char *what);
 const char *desktop_run(struct desktop *d, unsigned seconds, const char *command);
 /* Presses and releases a key (evdev's code), through the bridge's /ws/input. */
 void desktop_key(struct desktop *d, uint16_t code);
+/* Moves the pointer, in the same way, until the exporter says that it is there. */
+void desktop_point(struct desktop *d, uint32_t x, uint32_t y);
 /* Moves to the middle of what has the colour and clicks, all at once; in the same way. */
 void desktop_click(struct desktop *d, const uint8_t colour[3]);
 /* Moves the window in the picture's middle around, with Super and the left button, for so long. */

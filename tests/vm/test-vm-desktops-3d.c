@@ -36,6 +36,14 @@ static void check_moving(struct desktop *d, const char *when) {
 	check_int(d->viewer.broken, ==, 0);
 }
 
+/* Nobody watches by the bridge, which so has no picture to know the size by. */
+static void check_positions(struct desktop *d) {
+	uint32_t width = d->viewer.picture.width, height = d->viewer.picture.height;
+	desktop_point(d, width / 4, height / 4);
+	desktop_point(d, width / 2, height / 2);
+	desktop_point(d, width - 10, height - 10);
+}
+
 static void see_and_type(struct desktop *d) {
 	desktop_watch(d);
 	desktop_expect(d, farm_red, 10, FARM_START_SECONDS, "terminal");
@@ -75,8 +83,9 @@ TEST_TIMEOUT(mutter_draws_by_3d, 1800) {
 	struct farm f;
 	struct desktop d;
 	farm_start_gl(&f, true);
-	desktop_start(&d, &f, 1, "mutter", "1024x768");
+	desktop_start(&d, &f, 1, "mutter", "1280x720");
 	see_and_type(&d);
+	check_positions(&d);
 	check_compositor(&d, "mutter");
 	check_driver(&d);
 	check_program_seen(&d);

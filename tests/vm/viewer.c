@@ -63,11 +63,31 @@ static void handle_stats(const struct hxfr_stats *msg, uint64_t now, bool last, 
 	}
 }
 
+static void move_pointer(struct viewer *v, int32_t x, int32_t y) {
+	v->pointer_x = x + v->hot_x;
+	v->pointer_y = y + v->hot_y;
+	v->pointer_moves++;
+}
+
+static void handle_cursor_image(
+	const struct hxfr_cursor_image *msg, const uint8_t *bgra, void *data) {
+	struct viewer *v = data;
+	v->hot_x = (int32_t)msg->hot_x;
+	v->hot_y = (int32_t)msg->hot_y;
+	move_pointer(v, msg->x, msg->y);
+}
+
+static void handle_cursor_position(const struct hxfr_cursor_position *msg, void *data) {
+	move_pointer(data, msg->x, msg->y);
+}
+
 static const struct hxfr_client_handler handler = {
 	.connected = handle_connected,
 	.closed = handle_closed,
 	.frame = handle_frame,
 	.scanout = handle_scanout,
+	.cursor_image = handle_cursor_image,
+	.cursor_position = handle_cursor_position,
 	.stats = handle_stats,
 };
 
@@ -80,7 +100,7 @@ void viewer_init_port(struct viewer *v, sd_event *loop, uint16_t port, uint32_t 
 	check(v->decoder);
 	check_ok(hxfr_client_create(
 		loop, "127.0.0.1", port, ANSWER_TIMEOUT_MS, &handler, v, &v->client));
-	check_ok(hxfr_client_hello(v->client, HXFR_FEATURE_STATS));
+	check_ok(hxfr_client_hello(v->client, HXFR_FEATURE_STATS | HXFR_FEATURE_CURSOR));
 	check_ok(hxfr_client_subscribe(v->client, scanout));
 }
 

@@ -24,10 +24,12 @@ struct viewer {
 	uint64_t first_ns, last_ns;           /* when frames were received; 0: none was */
 	uint64_t counter_ns, longest_gap_ns;  /* the newest counter came; between two of them */
 	uint64_t size_changes;
-	struct decoded picture;  /* the newest; valid until the next frame */
-	unsigned answers;        /* SCANOUT_RESPs */
-	bool accepted;           /* what the last one said */
-	struct hxfr_stats stats; /* of `scanout`, once asked for */
+	struct decoded picture;                     /* the newest; valid until the next frame */
+	unsigned answers;                           /* SCANOUT_RESPs */
+	bool accepted;                              /* what the last one said */
+	int32_t hot_x, hot_y, pointer_x, pointer_y; /* of the pointer; where its hot spot is */
+	uint64_t pointer_moves;                     /* 0: nothing was told of it */
+	struct hxfr_stats stats;                    /* of `scanout`, once asked for */
 	bool stats_fresh;
 };
 

@@ -24,8 +24,9 @@ LOG_MODULE("input");
 /* Until clients have bound the keyboard; there is nothing to see that by. */
 #define PRIME_SETTLE_US (300 * UINT64_C(1000))
 #define CURSOR_HIDDEN   0u
-#define SIZE_DEFAULT_X  1920u
-#define SIZE_DEFAULT_Y  1080u
+/* For somebody to learn how large the desktop is; positions before that would be wrong. */
+#define SIZE_WAIT_US (100 * UINT64_C(1000))
+#define SIZE_WAITS   30u
 
 static struct mutter *mutter_of(struct input_backend *b) {
 	return (struct mutter *)b;
@@ -131,6 +132,7 @@ static int handle_started(sd_bus_message *reply, void *data, sd_bus_error *error
 		return 0;
 	}
 	m->step = MUTTER_PRIMING;
+	m->waits = 0;
 	clipboard_mutter_begin(m->clipboard);
 	notify(m, "NotifyKeyboardKeycode", "ub", KEY_LEFTSHIFT, 1);
 	set_timer(m, PRIME_DOWN_US);
@@ -254,6 +256,8 @@ static int handle_owner_changed(sd_bus_message *msg, void *data, sd_bus_error *e
 	(void)sd_event_source_set_enabled(m->timer, SD_EVENT_OFF);
 	if (new[0]) {
 		create_session(m);
+	} else {
+		m->width = m->height = 0; /* the next one's may be others */
 	}
 	return 0;
 }
@@ -315,6 +319,10 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 		}
 		break;
 	case MUTTER_PRIMED:
+		if (m->stream && !m->width && m->waits++ < SIZE_WAITS) {
+			set_timer(m, SIZE_WAIT_US);
+			break;
+		}
 		m->step = MUTTER_READY;
 		m->complained = false;
 		log_info("input goes to Mutter%s", m->without_stream ? ", without positions" : "");
@@ -357,7 +365,7 @@ static void mutter_button(struct input_backend *b, uint16_t code, bool down) {
 
 static void mutter_absolute(struct input_backend *b, double x, double y) {
 	struct mutter *m = mutter_of(b);
-	if (m->stream) {
+	if (m->stream && m->width) {
 		notify(m, "NotifyPointerMotionAbsolute", "sdd", m->stream, x * m->width,
 			y * m->height);
 	}
@@ -377,7 +385,7 @@ static void mutter_touch(
 	struct mutter *m = mutter_of(b);
 	if (touch == WS_TOUCH_UP || touch == WS_TOUCH_CANCEL) {
 		notify(m, "NotifyTouchUp", "u", slot);
-	} else if (m->stream) {
+	} else if (m->stream && m->width) {
 		notify(m, touch == WS_TOUCH_DOWN ? "NotifyTouchDown" : "NotifyTouchMotion", "sudd",
 			m->stream, slot, x * m->width, y * m->height);
 	}
@@ -424,8 +432,6 @@ int input_mutter_create(sd_event *loop, struct input_backend **ret) {
 	}
 	m->base.ops = &mutter_ops;
 	m->loop = sd_event_ref(loop);
-	m->width = SIZE_DEFAULT_X;
-	m->height = SIZE_DEFAULT_Y;
 	int r = sd_event_add_time(loop, &m->timer, CLOCK_MONOTONIC, 0, 0, handle_timer, m);
 	if (r >= 0) {
 		r = clipboard_mutter_create(m, &m->clipboard);

@@ -32,8 +32,9 @@ struct mutter {
 		MUTTER_READY,
 	} step;
 	bool complained;
-	bool without_stream; /* there is no PipeWire: no absolute positions */
-	uint32_t width, height;
+	bool without_stream;    /* there is no PipeWire: no absolute positions */
+	uint32_t width, height; /* 0: not known, and no position is sent */
+	unsigned waits;         /* for them */
 	struct clipboard_backend *clipboard;
 };
 

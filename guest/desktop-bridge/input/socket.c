@@ -57,13 +57,14 @@ static bool get_code(const json_t *root, const char *key, uint16_t *ret) {
 }
 
 static double part(double v, uint32_t size) {
-	double p = size ? v / size : 0;
+	double p = v / size;
 	return p < 0 ? 0 : p > 1 ? 1 : p;
 }
 
 static bool get_position(const json_t *root, uint32_t width, uint32_t height, struct ws_event *e) {
 	double x, y;
-	if (!get_number(root, "x", BIG, &x) || !get_number(root, "y", BIG, &y)) {
+	if (!width || !height || !get_number(root, "x", BIG, &x) ||
+		!get_number(root, "y", BIG, &y)) {
 		return false;
 	}
 	e->x = part(x, width);
