@@ -73,7 +73,7 @@ build() {
 
 make_guest() {
 	vm/make-test-guest.sh build/test-guest \
-		build/gcc/tests/vm/{guest-agent,fd-supervisor,input-driver,lease-driver,tcp-relay} \
+		build/gcc/tests/vm/{guest-agent,fd-supervisor,input-driver,lease-driver,shared-picture,tcp-relay} \
 		build/gcc/tools/{drm-flipper,helix-input,helix-lease} \
 		build/gcc/guest/{drm-manager/helix-drm-manager,input-manager/helix-input-manager}
 }

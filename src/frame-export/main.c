@@ -277,6 +277,7 @@ static int create_captures(struct exporter *e) {
 					.render_node = e->render_node[0] ? e->render_node : NULL,
 					.fallback = &e->fallbacks[i],
 				},
+			.shared = e->hardware && e->hardware->imports,
 			.fps_cap = o->fps_cap,
 			.post = handle_access_unit,
 			.post_data = e,

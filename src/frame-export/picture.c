@@ -2,8 +2,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "picture.h"
+#include "udmabuf.h"
 #include "util.h"
 
 #define PLANE_ALIGN 64
@@ -29,7 +32,37 @@ struct rect rect_union(const struct rect *a, const struct rect *b) {
 	return (struct rect){x0, y0, x1 - x0, y1 - y0};
 }
 
-struct picture *picture_create(uint32_t width, uint32_t height) {
+static bool allocate_shared(struct picture *p, size_t rows) {
+	size_t chroma = p->stride * rows;
+	size_t size = ALIGN_UP(chroma + chroma / 2, (size_t)sysconf(_SC_PAGESIZE));
+	CLEANUP_CLOSE int device = udmabuf_open();
+	CLEANUP_CLOSE int memory = device < 0 ? -1 : udmabuf_memory(size);
+	CLEANUP_CLOSE int dmabuf = memory < 0 ? -1 : udmabuf_create(device, memory, size);
+	if (dmabuf < 0) {
+		return false;
+	}
+	uint8_t *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	if (map == MAP_FAILED) {
+		return false;
+	}
+	p->y = map;
+	p->uv = map + chroma;
+	p->shared = (struct gpu_picture){
+		.dmabuf = take_fd(&dmabuf),
+		.stride = p->stride,
+		.chroma = chroma,
+		.size = size,
+		.map = map,
+	};
+	return true;
+}
+
+static void allocate(struct picture *p, size_t rows) {
+	p->y = aligned_alloc(PLANE_ALIGN, p->stride * rows);
+	p->uv = aligned_alloc(PLANE_ALIGN, p->stride * rows / 2);
+}
+
+static struct picture *create(uint32_t width, uint32_t height, bool shared) {
 	if (width == 0 || height == 0 || width > PICTURE_MAX_SIDE || height > PICTURE_MAX_SIDE) {
 		errno = EINVAL;
 		return NULL;
@@ -42,35 +75,71 @@ struct picture *picture_create(uint32_t width, uint32_t height) {
 	p->height = ALIGN_UP(height, 2u);
 	p->mb_width = DIV_ROUND_UP(width, MB_SIZE);
 	p->mb_height = DIV_ROUND_UP(height, MB_SIZE);
-	p->stride = ALIGN_UP(p->mb_width * MB_SIZE, PLANE_ALIGN);
+	p->stride = ALIGN_UP(p->mb_width * MB_SIZE, shared ? GPU_STRIDE_ALIGN : PLANE_ALIGN);
+	p->shared.dmabuf = -1;
 	p->update = 1;
 
 	size_t rows = (size_t)p->mb_height * MB_SIZE;
 	size_t n_mb = (size_t)p->mb_width * p->mb_height;
-	p->y = aligned_alloc(PLANE_ALIGN, p->stride * rows);
-	p->uv = aligned_alloc(PLANE_ALIGN, p->stride * rows / 2);
+	if (!shared || !allocate_shared(p, rows)) {
+		allocate(p, rows);
+	}
 	p->mb_update = calloc(n_mb, sizeof(*p->mb_update));
 	if (!p->y || !p->uv || !p->mb_update) {
 		picture_destroy(p);
 		errno = ENOMEM;
 		return NULL;
 	}
+	picture_begin_write(p);
 	memset(p->y, 16, p->stride * rows);
 	memset(p->uv, 128, p->stride * rows / 2);
+	picture_end_write(p);
 	for (size_t i = 0; i < n_mb; i++) {
 		p->mb_update[i] = p->update;
 	}
 	return p;
 }
 
+struct picture *picture_create(uint32_t width, uint32_t height) {
+	return create(width, height, false);
+}
+
+struct picture *picture_create_shared(uint32_t width, uint32_t height) {
+	return create(width, height, true);
+}
+
 void picture_destroy(struct picture *p) {
 	if (!p) {
 		return;
 	}
-	free(p->y);
-	free(p->uv);
+	if (p->shared.dmabuf >= 0) {
+		(void)munmap(p->y, p->shared.size);
+		(void)close_fd(p->shared.dmabuf);
+	} else {
+		free(p->y);
+		free(p->uv);
+	}
 	free(p->mb_update);
 	free(p);
+}
+
+void picture_begin_write(struct picture *p) {
+	if (p->shared.dmabuf >= 0) {
+		udmabuf_begin_write(p->shared.dmabuf);
+	}
+}
+
+void picture_end_write(struct picture *p) {
+	if (p->shared.dmabuf >= 0) {
+		udmabuf_end_write(p->shared.dmabuf);
+	}
+}
+
+const struct gpu_picture *picture_dmabuf(const struct picture *p) {
+	if (p->gpu) {
+		return p->gpu;
+	}
+	return p->shared.dmabuf >= 0 ? &p->shared : NULL;
 }
 
 void picture_set_gpu(struct picture *p, const struct gpu_picture *gpu, const struct rect *damage) {
@@ -114,6 +183,7 @@ void picture_fetch(struct picture *p) {
 	if (!p->gpu || p->fetched == p->update) {
 		return;
 	}
+	picture_begin_write(p);
 	for (uint32_t y = 0; y < p->mb_height; y++) {
 		for (uint32_t x = 0; x < p->mb_width; x++) {
 			if (p->mb_update[(size_t)y * p->mb_width + x] > p->fetched) {
@@ -121,6 +191,7 @@ void picture_fetch(struct picture *p) {
 			}
 		}
 	}
+	picture_end_write(p);
 	p->fetched = p->update;
 }
 

@@ -37,9 +37,13 @@ struct rect rect_intersect(const struct rect *a, const struct rect *b);
 /* The smallest rectangle that holds both; an empty one adds nothing. */
 struct rect rect_union(const struct rect *a, const struct rect *b);
 
+/* Rows that every GPU takes; AMD's are the ones that want so much. */
+#define GPU_STRIDE_ALIGN 256u
+
 /*
- * NV12 that a GPU wrote: luma in rows of `stride` bytes and, `chroma` bytes from the start, half as
- * many rows of U and V in turns; both in whole macroblocks, as in a picture. Done when we get it.
+ * NV12 where a GPU has it, which wrote it or is to read it: luma in rows of `stride` bytes and,
+ * `chroma` bytes from the start, half as many rows of U and V in turns; both in whole macroblocks,
+ * as in a picture. Complete when we get it.
  */
 struct gpu_picture {
 	int dmabuf;
@@ -69,11 +73,23 @@ struct picture {
 	 */
 	const struct gpu_picture *gpu;
 	uint32_t fetched;
+	/* The memory of `y` and `uv`, of one made by picture_create_shared; else its dmabuf is -1. */
+	struct gpu_picture shared;
 };
 
 /* A black picture in which all macroblocks count as changed by update 1. NULL with ENOMEM/EINVAL. */
 struct picture *picture_create(uint32_t width, uint32_t height);
+/*
+ * The same in memory that is a dmabuf, too, for encoders that take pictures from there; where the
+ * kernel makes none (/dev/udmabuf), as picture_create.
+ */
+struct picture *picture_create_shared(uint32_t width, uint32_t height);
 void picture_destroy(struct picture *p);
+/* Around writes to `y` and `uv`, for devices that read a shared one. */
+void picture_begin_write(struct picture *p);
+void picture_end_write(struct picture *p);
+/* Where a GPU finds the present content; NULL: nowhere. */
+const struct gpu_picture *picture_dmabuf(const struct picture *p);
 
 /*
  * From now on the content is `gpu`, which must live as long as it is set and be of the picture's

@@ -4,6 +4,7 @@
  * the tests' own make it behave as bad hardware does.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -112,6 +113,44 @@ TEST(gpu_pictures) {
 		e->ops->destroy(e);
 		encoder_rig_finish(&r);
 	}
+	check_nothing_left();
+}
+
+/* What our CPUs made, from memory that a device has, too; if it refuses that, from a copy. */
+TEST(shared_pictures) {
+	struct encoder_rig r;
+	struct encoder *e;
+	encoder_rig_init(&r, 322, 182);
+	picture_destroy(r.picture);
+	r.picture = picture_create_shared(322, 182);
+	check(r.picture && r.picture->shared.dmabuf >= 0);
+	struct encoder_config config = encoder_rig_config(&r);
+	check_ok(encoder_avcodec_x264.create(&config, &e));
+	for (unsigned n = 0; n < 4; n++) {
+		encoder_rig_draw(&r, false);
+		encoder_rig_encode(&r, e, false, 0);
+		check(r.psnr > 35);
+	}
+	/* It is the dmabuf that is read: another one shows something else. */
+	int dmabuf = r.picture->shared.dmabuf;
+	struct picture *black = picture_create_shared(322, 182);
+	check(black);
+	r.picture->shared.dmabuf = black->shared.dmabuf;
+	encoder_rig_draw(&r, false);
+	encoder_rig_encode(&r, e, false, 0);
+	check(r.psnr < 20);
+	picture_destroy(black);
+	int none = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	r.picture->shared.dmabuf = none;
+	for (unsigned n = 0; n < 4; n++) {
+		encoder_rig_draw(&r, false);
+		encoder_rig_encode(&r, e, false, 0);
+		check(r.psnr > 35);
+	}
+	(void)close(none);
+	r.picture->shared.dmabuf = dmabuf;
+	e->ops->destroy(e);
+	encoder_rig_finish(&r);
 	check_nothing_left();
 }
 

@@ -43,6 +43,7 @@ static void rig_init(struct rig *r, const struct encoder_ops *encoder) {
 	const struct capture_config config = {
 		.encoder = encoder,
 		.encoder_config = {.fps = 60, .quality = 20, .threads = 1, .use_damage = true},
+		.shared = encoder->imports,
 		.post = handle_unit,
 		.post_data = r,
 	};

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
+#include "fake-udmabuf.h"
 #include "picture.h"
 #include "test.h"
 
@@ -120,6 +122,51 @@ TEST(gpu) {
 	picture_fetch(p);
 	check_int(p->y[0], ==, 50);
 	picture_destroy(p);
+}
+
+/* What we write is what a device finds. */
+TEST(shared) {
+	struct picture *p = picture_create_shared(1366, 768);
+	check(p && picture_dmabuf(p) == &p->shared);
+	const struct gpu_picture *gpu = picture_dmabuf(p);
+	check_int(p->stride % GPU_STRIDE_ALIGN, ==, 0);
+	check_int(gpu->stride, ==, p->stride);
+	check_int(gpu->chroma, ==, (size_t)p->stride * p->mb_height * MB_SIZE);
+	const uint8_t *map = mmap(NULL, gpu->size, PROT_READ, MAP_SHARED, gpu->dmabuf, 0);
+	check(map != MAP_FAILED);
+	check_int(map[0], ==, 16);
+	check_int(map[gpu->chroma * 3 / 2 - 1], ==, 128);
+	picture_begin_write(p);
+	check_int(fake_udmabuf_writing, ==, 1);
+	p->y[767 * p->stride + 1365] = 99;
+	p->uv[383 * p->stride + 1364] = 77;
+	picture_end_write(p);
+	check_int(map[767 * gpu->stride + 1365], ==, 99);
+	check_int(map[gpu->chroma + 383 * gpu->stride + 1364], ==, 77);
+
+	/* As long as a GPU has another, that one is meant. */
+	uint8_t pixels[64 * 32 * 3 / 2];
+	const struct gpu_picture other = {
+		.dmabuf = 1, .stride = 64, .chroma = 64 * 32, .map = pixels};
+	picture_set_gpu(p, &other, &(struct rect){0});
+	check(picture_dmabuf(p) == &other);
+	p->gpu = NULL;
+	check_int(munmap((void *)(uintptr_t)map, gpu->size), ==, 0);
+	picture_destroy(p);
+}
+
+/* A kernel without that device, or one that refuses. */
+TEST(not_shared) {
+	for (unsigned there = 0; there < 2; there++) {
+		fake_udmabuf_there = there;
+		fake_udmabuf_works = false;
+		struct picture *p = picture_create_shared(100, 60);
+		check(p && !picture_dmabuf(p));
+		picture_begin_write(p);
+		p->y[59 * p->stride + 99] = 99;
+		picture_end_write(p);
+		picture_destroy(p);
+	}
 }
 
 TEST(access_unit_references) {

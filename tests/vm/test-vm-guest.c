@@ -31,6 +31,13 @@ TEST_TIMEOUT(commands_run_in_the_guest, 180) {
 	vm_destroy(vm);
 }
 
+/* The guest's kernel has a device that few hosts of tests have. */
+TEST_TIMEOUT(pictures_are_dmabufs, 180) {
+	struct vm *vm = vm_create(&qemu_gpu);
+	vm_run_ok(vm, 20, "shared-picture");
+	vm_destroy(vm);
+}
+
 TEST_TIMEOUT(guest_reboots_and_qemu_restarts, 400) {
 	struct vm *vm = vm_create(&qemu_gpu);
 	vm_run_ok(vm, 10, "touch /run/old");

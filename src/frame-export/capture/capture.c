@@ -220,7 +220,8 @@ static int ensure_picture(struct capture *c, const struct rect *viewport) {
 	}
 	drop_picture(c);
 	c->converter = converter_create(viewport->width);
-	c->picture = picture_create(viewport->width, viewport->height);
+	c->picture = (c->config.shared ? picture_create_shared : picture_create)(
+		viewport->width, viewport->height);
 	if (!c->converter || !c->picture) {
 		drop_picture(c);
 		return -ENOMEM;
@@ -271,8 +272,10 @@ static bool convert(struct capture *c, const struct take *t) {
 	uint64_t start = thread_cpu_ns();
 	bool insist = !c->config.settle || t->surface->stable ||
 		(c->torn >= TORN_MAX && now_ns() - c->torn_since >= TORN_MAX_NS);
+	picture_begin_write(c->picture);
 	int r = converter_update(c->converter, c->picture, t->surface, &t->viewport, &t->damage,
 		insist ? NULL : &c->switches, t->switches);
+	picture_end_write(c->picture);
 	count(&c->counters.convert_ns, thread_cpu_ns() - start);
 
 	bool torn = r == -ECANCELED;

@@ -25,7 +25,8 @@ struct capture_config {
 	uint32_t scanout_id;
 	const struct encoder_ops *encoder;
 	struct encoder_config encoder_config; /* width and height are filled in by capture */
-	unsigned fps_cap;                     /* most frames a second that are taken; 0: no cap */
+	bool shared;      /* the encoder imports: pictures are made by picture_create_shared */
+	unsigned fps_cap; /* most frames a second that are taken; 0: no cap */
 
 	/* On the encoder thread: consumes the access unit. */
 	void (*post)(void *data, struct access_unit *au);

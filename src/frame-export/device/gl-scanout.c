@@ -15,9 +15,6 @@
 
 LOG_MODULE("gl");
 
-/* Rows that every GPU can draw into; AMD's are the ones that want so much. */
-#define GPU_STRIDE_ALIGN 256u
-
 /* Flushes of a scanout that wait for a renderer; more are answered, and shown with the next read. */
 #define READS_MAX 8u
 
@@ -108,9 +105,8 @@ static struct layout layout_of(const struct gl_scanout *s) {
 /* Memory for a slot, mapped to be read, and as a dmabuf where somebody takes that. */
 static struct gl_surface *surface_make(const struct gl *gl, const struct layout *l, int *ret_fd) {
 	struct gl_surface *s = calloc(1, sizeof(*s));
-	CLEANUP_CLOSE int fd = memfd_create("helix-shadow", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (!s || fd < 0 || ftruncate(fd, (off_t)l->size) < 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
+	CLEANUP_CLOSE int fd = udmabuf_memory(l->size);
+	if (!s || fd < 0) {
 		free(s);
 		return NULL;
 	}

@@ -62,7 +62,7 @@ static int map(const struct picture *p, AVBufferRef *dmabufs, AVFrame *source, A
 		return -ENOMEM;
 	}
 	source->data[0] = source->buf[0]->data;
-	describe(p->gpu, (AVDRMFrameDescriptor *)source->data[0]);
+	describe(picture_dmabuf(p), (AVDRMFrameDescriptor *)source->data[0]);
 	source->format = AV_PIX_FMT_DRM_PRIME;
 	source->width = (int)p->width;
 	source->height = (int)p->height;

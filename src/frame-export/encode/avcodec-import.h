@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pictures that are a GPU's, into libavcodec's frames without a copy: a dmabuf is described as
- * libavutil wants it and mapped to a surface of the encoder's device, or, for tests, to memory.
+ * Pictures that are dmabufs (picture_dmabuf), into libavcodec's frames without a copy: one is
+ * described as libavutil wants it and mapped to a surface of the encoder's device, or, for tests, to memory.
  */
 #ifndef HELIX_FRAME_EXPORT_AVCODEC_IMPORT_H
 #define HELIX_FRAME_EXPORT_AVCODEC_IMPORT_H

@@ -67,7 +67,7 @@ struct encoder_avcodec {
 	AVPacket *packet;
 
 	bool started;
-	bool copies;         /* pictures of the GPU's, too: it does not take them as they are */
+	bool copies;         /* of dmabufs, too: it does not take them as they are */
 	bool rebuild;        /* the bitrate changed, and the codec does not know */
 	uint64_t built_ns;   /* presentation time of the first picture since it was opened */
 	int64_t n_pictures;  /* since it was opened */
@@ -369,7 +369,7 @@ static int import_picture(struct encoder_avcodec *e, const struct picture *p) {
 
 /* The frame to encode: of memory, or of the device. */
 static int put_picture(struct encoder_avcodec *e, struct picture *p, AVFrame **ret) {
-	if (p->gpu && e->base.ops->imports && !e->copies) {
+	if (picture_dmabuf(p) && e->base.ops->imports && !e->copies) {
 		int r = import_picture(e, p);
 		if (r >= 0) {
 			*ret = e->surface;

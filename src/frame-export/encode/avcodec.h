@@ -8,7 +8,7 @@
  * IDR when it is told to, counts as broken. What comes out is as all of our streams are: start codes
  * of four bytes, SPS and PPS before an IDR, no reordering and an SPS that says so.
  *
- * Pictures are uploaded from memory, or, if they are a GPU's and its ops say `imports`, taken where
+ * Pictures are uploaded from memory, or, if they are dmabufs and its ops say `imports`, taken where
  * they are (avcodec-import.h). A device that refuses that is given copies.
  */
 #ifndef HELIX_FRAME_EXPORT_AVCODEC_H

@@ -47,7 +47,7 @@ struct encoder;
 
 struct encoder_ops {
 	const char *name; /* for --encoder and logs */
-	bool imports;     /* takes pictures that a GPU has where they are, if the device allows */
+	bool imports;     /* takes pictures that are dmabufs where they are, if the device allows */
 	/*
 	 * 0, or -EINVAL (sizes, options), -ENOMEM, -ENODEV (not to be had on this machine), -EBUSY
 	 * (no session left), -EIO.
