@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 
 #include "fake-mutter.h"
@@ -33,12 +34,40 @@ static int create_sc(sd_bus_message *msg, void *data, sd_bus_error *error) {
 	return sd_bus_reply_method_return(msg, "o", "/sc/session");
 }
 
+static int get_parameters(sd_bus *bus, const char *path, const char *interface,
+	const char *property, sd_bus_message *reply, void *data, sd_bus_error *error) {
+	return sd_bus_message_append(reply, "a{sv}", 0);
+}
+
+static const sd_bus_vtable sc_stream[] = {SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Parameters", "a{sv}", get_parameters, 0, 0), SD_BUS_VTABLE_END};
+
 static int record_monitor(sd_bus_message *msg, void *data, sd_bus_error *error) {
 	const char *connector;
 	check_ok(sd_bus_message_read(msg, "s", &connector));
 	check_str(connector, "");
-	note(data, "RecordMonitor");
-	return sd_bus_reply_method_return(msg, "o", "/sc/stream");
+	struct fake_mutter *m = data;
+	char path[32];
+	note(m, "RecordMonitor");
+	if (m->no_monitor) {
+		return sd_bus_error_set(
+			error, "org.freedesktop.DBus.Error.Failed", "Unknown monitor");
+	}
+	m->streams++;
+	m->stream = sd_bus_slot_unref(m->stream);
+	(void)snprintf(path, sizeof(path), "/sc/stream%u", m->streams);
+	check_ok(sd_bus_add_object_vtable(m->bus, &m->stream, path, SC ".Stream", sc_stream, m));
+	return sd_bus_reply_method_return(msg, "o", path);
+}
+
+/* The monitor goes, and with it the stream; or only something of it is another. */
+void fake_mutter_change_monitors(struct fake_mutter *m, bool stream_ends, bool no_monitor) {
+	if (stream_ends) {
+		m->stream = sd_bus_slot_unref(m->stream);
+	}
+	m->no_monitor = no_monitor;
+	check_ok(sd_bus_emit_signal(m->bus, "/org/gnome/Mutter/DisplayConfig",
+		"org.gnome.Mutter.DisplayConfig", "MonitorsChanged", ""));
 }
 
 int fake_mutter_get_id(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -68,11 +97,13 @@ void fake_mutter_come(struct fake_mutter *m) {
 		m->bus, NULL, "/sc/session", SC ".Session", sc_session, m));
 	check_ok(sd_bus_add_object_vtable(
 		m->bus, NULL, FAKE_SESSION, FAKE_SESSION_INTERFACE, m->vtable, m));
+	check_ok(sd_bus_request_name(m->bus, "org.gnome.Mutter.DisplayConfig", 0));
 	check_ok(sd_bus_request_name(m->bus, SC, 0));
 	check_ok(sd_bus_request_name(m->bus, RD, 0));
 }
 
 void fake_mutter_go(struct fake_mutter *m) {
+	m->stream = sd_bus_slot_unref(m->stream);
 	(void)sd_bus_flush(m->bus);
 	(void)sd_bus_detach_event(m->bus);
 	m->bus = sd_bus_close_unref(m->bus);

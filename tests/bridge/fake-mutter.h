@@ -6,6 +6,7 @@
 #ifndef HELIX_TESTS_FAKE_MUTTER_H
 #define HELIX_TESTS_FAKE_MUTTER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
@@ -16,8 +17,10 @@
 struct fake_mutter {
 	pid_t daemon; /* of the bus */
 	sd_event *loop;
-	sd_bus *bus;       // NULL: it is not there
-	unsigned sessions; /* made so far */
+	sd_bus *bus;                // NULL: it is not there
+	unsigned sessions, streams; /* made so far */
+	sd_bus_slot *stream;        /* the last one: /sc/stream1, …; NULL: it has ended */
+	bool no_monitor;
 	/* Of the session; begins with FAKE_MUTTER_SESSION, and its handlers get the fake_mutter. */
 	const sd_bus_vtable *vtable;
 	void (*note)(struct fake_mutter *m, const char *call); // may be NULL
@@ -39,5 +42,7 @@ void fake_mutter_finish(struct fake_mutter *m);
 /* Mutter comes to the bus, and goes. */
 void fake_mutter_come(struct fake_mutter *m);
 void fake_mutter_go(struct fake_mutter *m);
+/* Another size, or no monitor at all; where the stream ends, nobody is told so. */
+void fake_mutter_change_monitors(struct fake_mutter *m, bool stream_ends, bool no_monitor);
 
 #endif

@@ -142,9 +142,9 @@ TEST(all_events) {
 	run_until_log(&f,
 		"NotifyKeyboardKeycode 30 1\nNotifyKeyboardKeysym 228 1\n"
 		"NotifyKeyboardKeysym 228 0\n"
-		"NotifyPointerMotionAbsolute /sc/stream 500.0 250.0\n"
+		"NotifyPointerMotionAbsolute /sc/stream1 500.0 250.0\n"
 		"NotifyPointerButton 273 1\nNotifyPointerMotionRelative 3.0 -4.0\n"
-		"NotifyPointerAxis 0.0 15.0 0\nNotifyTouchDown /sc/stream 0 1000.0 500.0\n"
+		"NotifyPointerAxis 0.0 15.0 0\nNotifyTouchDown /sc/stream1 0 1000.0 500.0\n"
 		"NotifyTouchUp 0\nNotifyKeyboardKeycode 30 0\nNotifyPointerButton 273 0\n");
 	teardown(&f);
 }
@@ -173,7 +173,7 @@ TEST(first_key_is_not_lost) {
 	run_until_log(&f,
 		"NotifyKeyboardKeycode 42 0\nNotifyKeyboardKeycode 30 1\n"
 		"NotifyKeyboardKeycode 30 0\n"
-		"NotifyPointerMotionAbsolute /sc/stream 500.0 250.0\n"
+		"NotifyPointerMotionAbsolute /sc/stream1 500.0 250.0\n"
 		"NotifyPointerButton 272 1\nNotifyKeyboardKeysym 228 1\n"
 		"NotifyKeyboardKeysym 228 0\n");
 	input_leave(&f.client);
@@ -196,7 +196,7 @@ TEST(size_comes_late) {
 	check_str(f.log, beginning);
 	input_set_size(f.input, 1280, 720);
 	run_until_log(&f,
-		"NotifyKeyboardKeycode 42 0\nNotifyPointerMotionAbsolute /sc/stream 640.0 360.0\n"
+		"NotifyKeyboardKeycode 42 0\nNotifyPointerMotionAbsolute /sc/stream1 640.0 360.0\n"
 		"NotifyPointerButton 272 1\n");
 	teardown(&f);
 }
@@ -260,6 +260,51 @@ TEST(session_is_closed) {
 		f.mutter.bus, FAKE_SESSION, FAKE_SESSION_INTERFACE, "Closed", ""));
 	run_until_log(&f, beginning);
 	run_until_ready(&f);
+	teardown(&f);
+}
+
+static void point_and_click(struct fake *f) {
+	event(f, (struct ws_event){.kind = WS_EVENT_ABSOLUTE, .x = 0.5, .y = 0.5});
+	event(f, (struct ws_event){.kind = WS_EVENT_BUTTON, .code = BTN_LEFT, .down = true});
+	event(f, (struct ws_event){.kind = WS_EVENT_BUTTON, .code = BTN_LEFT});
+}
+
+/* Mutter closes its streams when the desktop gets another size; a click waits for the new one. */
+TEST(another_size) {
+	struct fake f = {0};
+	setup(&f, true);
+	run_until_ready(&f);
+	f.log[0] = '\0';
+	fake_mutter_change_monitors(&f.mutter, true, false);
+	run_until_log(&f, "RecordMonitor\n");
+	input_set_size(f.input, 1400, 900);
+	point_and_click(&f);
+	run_until_log(&f, "NotifyPointerButton 272 0\n");
+	check_str(f.log,
+		"RecordMonitor\nNotifyPointerMotionAbsolute /sc/stream2 700.0 450.0\n"
+		"NotifyPointerButton 272 1\nNotifyPointerButton 272 0\n");
+
+	/* One that stays is kept. */
+	f.log[0] = '\0';
+	fake_mutter_change_monitors(&f.mutter, false, false);
+	run_for(&f, NSEC_PER_SEC / 5);
+	point_and_click(&f);
+	run_until_log(&f, "NotifyPointerButton 272 0\n");
+	check(strstr(f.log, "/sc/stream2") && !strstr(f.log, "RecordMonitor"));
+
+	/* For a while there is no monitor. */
+	f.log[0] = '\0';
+	fake_mutter_change_monitors(&f.mutter, true, true);
+	run_until_log(&f, "RecordMonitor\n");
+	run_until_ready(&f);
+	key(&f, KEY_A);
+	run_until_log(&f, "NotifyKeyboardKeycode 30 0\n");
+	fake_mutter_change_monitors(&f.mutter, false, false);
+	run_until_log(&f, "RecordMonitor\n");
+	point_and_click(&f);
+	run_until_log(&f, "NotifyPointerButton 272 0\n");
+	check(strstr(f.log, "/sc/stream3"));
+	check_int(f.mutter.sessions, ==, 1);
 	teardown(&f);
 }
 

@@ -166,6 +166,8 @@ async function resize(page) {
 	if (gnome) {
 		await until('another size', async () => (await size()) !== first, 120000);
 		await shows(page, 'blue', 120000);
+		// Positions are on the new size.
+		await untilShown(page, 'yellow', async () => page.mouse.click(...await middle(page, 'blue')));
 	} else {
 		await page.waitForSelector('#notice:not([hidden])', { timeout: 60000 });
 		assert.match(await page.textContent('#notice'), /not resized/);

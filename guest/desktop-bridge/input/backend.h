@@ -18,6 +18,8 @@ struct input_backend;
 struct input_backend_ops {
 	const char *name;
 	bool (*ready)(struct input_backend *b); /* may be NULL: always */
+	/* Not ready, but about to be: no other is to stand in. May be NULL: never. */
+	bool (*awaited)(struct input_backend *b);
 	void (*key)(struct input_backend *b, uint16_t code, bool down);
 	/* NULL, or false: by key, with the layout of the environment (keysyms.h). */
 	bool (*keysym)(struct input_backend *b, uint32_t keysym, bool down);

@@ -29,6 +29,9 @@ static bool either_ready(struct input_backend *b) {
 			e->used = e->kinds[i];
 			return true;
 		}
+		if (e->kinds[i]->ops->awaited && e->kinds[i]->ops->awaited(e->kinds[i])) {
+			return false;
+		}
 	}
 	return false;
 }

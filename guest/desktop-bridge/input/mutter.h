@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What input and clipboard share of a session with Mutter. */
+/*
+ * Mutter's private remote desktop interface: a session of it has a keyboard, a pointer and a touch
+ * screen of its own. Absolute positions are those of a screen cast stream, so one is recorded,
+ * though nobody takes its pictures (which then cost nothing). Mutter closes the stream, and says
+ * nothing, when its monitor goes, as it does at each change of size; then another is recorded.
+ *
+ * Clients bind the session's keyboard when its first key shows that there is one, and miss that
+ * key. So a Shift goes first, and the session is made when the bridge starts, not when somebody
+ * types.
+ */
 #ifndef HELIX_BRIDGE_INPUT_MUTTER_H
 #define HELIX_BRIDGE_INPUT_MUTTER_H
 
@@ -15,15 +24,19 @@ struct clipboard_backend;
 #define MUTTER_SC         "org.gnome.Mutter.ScreenCast"
 #define MUTTER_SC_PATH    "/org/gnome/Mutter/ScreenCast"
 #define MUTTER_SC_SESSION "org.gnome.Mutter.ScreenCast.Session"
+#define MUTTER_SC_STREAM  "org.gnome.Mutter.ScreenCast.Stream"
+#define MUTTER_DC         "org.gnome.Mutter.DisplayConfig"
+#define MUTTER_DC_PATH    "/org/gnome/Mutter/DisplayConfig"
 
 struct mutter {
 	struct input_backend base;
 	sd_event *loop;
 	sd_bus *bus;            // may be NULL
 	sd_event_source *timer; /* to try again; then the steps of priming */
-	sd_bus_slot *owner_match, *closed_match, *disconnected_match;
-	sd_bus_slot *call;      /* the one that is under way */
-	char *session, *stream; /* object paths; NULL without */
+	sd_bus_slot *owner_match, *closed_match, *disconnected_match, *monitors_match;
+	sd_bus_slot *call; /* the one that is under way */
+	sd_bus_slot *look; /* for a stream, in a session that has begun; NULL: none is */
+	char *session, *cast, *stream; /* object paths; NULL without */
 	enum mutter_step {
 		MUTTER_AWAY, /* not on the bus, or a failure to get over */
 		MUTTER_STARTING,
@@ -37,5 +50,14 @@ struct mutter {
 	unsigned waits;         /* for them */
 	struct clipboard_backend *clipboard;
 };
+
+/* Begins to look for Mutter; `loop` is set. */
+int mutter_session_open(struct mutter *m);
+void mutter_session_close(struct mutter *m);
+/*
+ * Calls a method of the session, with arguments as sd_bus_message_append takes them. Nothing is waited
+ * for: what goes wrong shows when the session is closed. Does nothing without one.
+ */
+void mutter_notify(struct mutter *m, const char *member, const char *types, ...);
 
 #endif
