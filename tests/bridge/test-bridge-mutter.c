@@ -121,7 +121,9 @@ static void event(struct fake *f, struct ws_event e) {
 
 static const char beginning[] = "RemoteDesktop.CreateSession\nScreenCast.CreateSession\n"
 				"RecordMonitor\nStart\nNotifyKeyboardKeycode 42 1\n"
-				"NotifyKeyboardKeycode 42 0\n";
+				"NotifyPointerMotionRelative 1.0 0.0\n"
+				"NotifyKeyboardKeycode 42 0\n"
+				"NotifyPointerMotionRelative -1.0 0.0\n";
 
 TEST(all_events) {
 	struct fake f = {0};
@@ -171,7 +173,7 @@ TEST(first_key_is_not_lost) {
 	run_until_log(&f, beginning);
 	event(&f, (struct ws_event){.kind = WS_EVENT_KEYSYM_TAP, .keysym = 0xE4});
 	run_until_log(&f,
-		"NotifyKeyboardKeycode 42 0\nNotifyKeyboardKeycode 30 1\n"
+		"NotifyPointerMotionRelative -1.0 0.0\nNotifyKeyboardKeycode 30 1\n"
 		"NotifyKeyboardKeycode 30 0\n"
 		"NotifyPointerMotionAbsolute /sc/stream1 500.0 250.0\n"
 		"NotifyPointerButton 272 1\nNotifyKeyboardKeysym 228 1\n"
@@ -196,7 +198,7 @@ TEST(size_comes_late) {
 	check_str(f.log, beginning);
 	input_set_size(f.input, 1280, 720);
 	run_until_log(&f,
-		"NotifyKeyboardKeycode 42 0\nNotifyPointerMotionAbsolute /sc/stream1 640.0 360.0\n"
+		"NotifyPointerMotionRelative -1.0 0.0\nNotifyPointerMotionAbsolute /sc/stream1 640.0 360.0\n"
 		"NotifyPointerButton 272 1\n");
 	teardown(&f);
 }
@@ -222,7 +224,7 @@ TEST(who_typed_early_leaves) {
 	event(&f, (struct ws_event){.kind = WS_EVENT_KEY, .code = KEY_B, .down = true});
 	input_leave(&f.client);
 	run_until_log(&f,
-		"NotifyKeyboardKeycode 42 0\nNotifyKeyboardKeycode 30 1\n"
+		"NotifyPointerMotionRelative -1.0 0.0\nNotifyKeyboardKeycode 30 1\n"
 		"NotifyKeyboardKeycode 30 0\nNotifyKeyboardKeycode 48 1\n"
 		"NotifyKeyboardKeycode 48 0\n");
 	teardown(&f);

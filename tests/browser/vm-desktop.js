@@ -94,7 +94,7 @@ async function type(page) {
 
 async function point(page) {
 	// Moved and clicked at once, which no hand can do: the first that the pointer does is not lost.
-	await untilShown(page, 'yellow', async () => page.mouse.click(...await middle(page, 'green')), gnome ? 8 : 1);
+	await untilShown(page, 'yellow', async () => page.mouse.click(...await middle(page, 'green')), 1);
 	await untilShown(page, 'cyan', async () => {
 		await page.mouse.move(...await middle(page, 'yellow'));
 		await page.mouse.wheel(0, 300);

@@ -199,6 +199,7 @@ static int handle_started(sd_bus_message *reply, void *data, sd_bus_error *error
 	}
 	clipboard_mutter_begin(m->clipboard);
 	mutter_notify(m, "NotifyKeyboardKeycode", "ub", KEY_LEFTSHIFT, 1);
+	mutter_notify(m, "NotifyPointerMotionRelative", "dd", 1.0, 0.0);
 	set_timer(m, PRIME_DOWN_US);
 	return 0;
 }
@@ -375,6 +376,7 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 	switch (m->step) {
 	case MUTTER_PRIMING:
 		mutter_notify(m, "NotifyKeyboardKeycode", "ub", KEY_LEFTSHIFT, 0);
+		mutter_notify(m, "NotifyPointerMotionRelative", "dd", -1.0, 0.0);
 		if (m->step == MUTTER_PRIMING) {
 			m->step = MUTTER_PRIMED;
 			set_timer(m, PRIME_SETTLE_US);

@@ -5,9 +5,9 @@
  * though nobody takes its pictures (which then cost nothing). Mutter closes the stream, and says
  * nothing, when its monitor goes, as it does at each change of size; then another is recorded.
  *
- * Clients bind the session's keyboard when its first key shows that there is one, and miss that
- * key. So a Shift goes first, and the session is made when the bridge starts, not when somebody
- * types.
+ * Clients bind the session's keyboard and pointer when their first event shows that they are there,
+ * and miss that event. So a Shift and a move by one and back go first, and the session is made when
+ * the bridge starts, not when somebody types.
  */
 #ifndef HELIX_BRIDGE_INPUT_MUTTER_H
 #define HELIX_BRIDGE_INPUT_MUTTER_H
