@@ -146,8 +146,9 @@ TEST(all_events) {
 		"NotifyKeyboardKeysym 228 0\n"
 		"NotifyPointerMotionAbsolute /sc/stream1 500.0 250.0\n"
 		"NotifyPointerButton 273 1\nNotifyPointerMotionRelative 3.0 -4.0\n"
-		"NotifyPointerAxis 0.0 15.0 0\nNotifyTouchDown /sc/stream1 0 1000.0 500.0\n"
-		"NotifyTouchUp 0\nNotifyKeyboardKeycode 30 0\nNotifyPointerButton 273 0\n");
+		"NotifyPointerAxis 0.0 15.0 0\nNotifyTouchDown /sc/stream1 0 999.0 499.0\n"
+		"NotifyKeyboardKeycode 30 0\nNotifyPointerButton 273 0\nNotifyTouchUp 0\n"
+		"NotifyTouchDown /sc/stream1 0 1000.0 500.0\nNotifyTouchUp 0\n");
 	teardown(&f);
 }
 
@@ -307,6 +308,33 @@ TEST(another_size) {
 	run_until_log(&f, "NotifyPointerButton 272 0\n");
 	check(strstr(f.log, "/sc/stream3"));
 	check_int(f.mutter.sessions, ==, 1);
+	teardown(&f);
+}
+
+static void tap(struct fake *f) {
+	event(f,
+		(struct ws_event){
+			.kind = WS_EVENT_TOUCH, .touch = WS_TOUCH_DOWN, .x = 0.5, .y = 0.5});
+	event(f, (struct ws_event){.kind = WS_EVENT_TOUCH, .touch = WS_TOUCH_UP});
+}
+
+/* Programs would miss the first touch of a session; so there is one before it, in the corner. */
+TEST(first_touch_is_not_lost) {
+	struct fake f = {0};
+	setup(&f, true);
+	run_until_ready(&f);
+	f.log[0] = '\0';
+	tap(&f);
+	key(&f, KEY_A);
+	run_until_log(&f, "NotifyKeyboardKeycode 30 0\n");
+	check_str(f.log,
+		"NotifyTouchDown /sc/stream1 0 999.0 499.0\nNotifyTouchUp 0\n"
+		"NotifyTouchDown /sc/stream1 0 500.0 250.0\nNotifyTouchUp 0\n"
+		"NotifyKeyboardKeycode 30 1\nNotifyKeyboardKeycode 30 0\n");
+	f.log[0] = '\0';
+	tap(&f);
+	run_until_log(&f, "NotifyTouchUp 0\n");
+	check_str(f.log, "NotifyTouchDown /sc/stream1 0 500.0 250.0\nNotifyTouchUp 0\n");
 	teardown(&f);
 }
 

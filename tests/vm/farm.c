@@ -349,7 +349,8 @@ void desktop_point(struct desktop *d, uint32_t x, uint32_t y) {
 	}
 }
 
-void desktop_click(struct desktop *d, const uint8_t colour[3]) {
+static void find_middle(
+	const struct desktop *d, const uint8_t colour[3], uint32_t *ret_x, uint32_t *ret_y) {
 	const struct decoded *p = &d->viewer.picture;
 	uint64_t n = 0, sum_x = 0, sum_y = 0;
 	for (uint32_t y = 0; y < p->height; y += 4) {
@@ -362,11 +363,35 @@ void desktop_click(struct desktop *d, const uint8_t colour[3]) {
 		}
 	}
 	check(n > 0);
-	uint32_t x = (uint32_t)(sum_x / n), y = (uint32_t)(sum_y / n);
+	*ret_x = (uint32_t)(sum_x / n);
+	*ret_y = (uint32_t)(sum_y / n);
+}
+
+void desktop_click(struct desktop *d, const uint8_t colour[3]) {
+	uint32_t x, y;
+	find_middle(d, colour, &x, &y);
 	int fd = connect_input(d);
-	send_position(fd, p, x, y);
+	send_position(fd, &d->viewer.picture, x, y);
 	send_button(fd, true);
 	send_button(fd, false);
+	close_input(fd);
+}
+
+/* Of slot 0: type 6, 0 down or 2 up, slot, x and y as parts of the sides, little-endian floats. */
+static void send_touch(int fd, uint8_t what, float x, float y) {
+	uint8_t event[11] = {0x06, what, 0};
+	memcpy(event + 3, &x, sizeof(x));
+	memcpy(event + 7, &y, sizeof(y));
+	send_event(fd, event, sizeof(event));
+}
+
+void desktop_tap(struct desktop *d, const uint8_t colour[3]) {
+	const struct decoded *p = &d->viewer.picture;
+	uint32_t x, y;
+	find_middle(d, colour, &x, &y);
+	int fd = connect_input(d);
+	send_touch(fd, 0, (float)x / (float)p->width, (float)y / (float)p->height);
+	send_touch(fd, 2, 0, 0);
 	close_input(fd);
 }
 

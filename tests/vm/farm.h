@@ -73,6 +73,8 @@ void desktop_key(struct desktop *d, uint16_t code);
 void desktop_point(struct desktop *d, uint32_t x, uint32_t y);
 /* Moves to the middle of what has the colour and clicks, all at once; in the same way. */
 void desktop_click(struct desktop *d, const uint8_t colour[3]);
+/* Touches the middle of what has the colour, with one finger and for no time. */
+void desktop_tap(struct desktop *d, const uint8_t colour[3]);
 /* Moves the window in the picture's middle around, with Super and the left button, for so long. */
 void desktop_drag(struct desktop *d, unsigned seconds);
 

@@ -86,6 +86,8 @@ TEST_TIMEOUT(mutter_draws_by_3d, 1800) {
 	desktop_start(&d, &f, 1, "mutter", "1280x720");
 	see_and_type(&d);
 	check_positions(&d);
+	desktop_tap(&d, farm_green);
+	desktop_expect(&d, farm_yellow, 10, 60, "tap");
 	check_compositor(&d, "mutter");
 	check_driver(&d);
 	check_program_seen(&d);

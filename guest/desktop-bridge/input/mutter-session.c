@@ -33,6 +33,7 @@ static void forget_session(struct mutter *m) {
 	free(m->cast);
 	free(m->stream);
 	m->session = m->cast = m->stream = NULL;
+	m->touched = false;
 	m->step = MUTTER_AWAY;
 }
 
@@ -370,6 +371,27 @@ static int open_bus(struct mutter *m) {
 	return r < 0 ? r : ask_for_mutter(m);
 }
 
+static void touch_down(struct mutter *m, unsigned slot, double x, double y) {
+	mutter_notify(m, "NotifyTouchDown", "sudd", m->stream, slot, x, y);
+}
+
+void mutter_touch_first(struct mutter *m, const struct mutter_touch *touch) {
+	m->touched = true;
+	m->first_touch = *touch;
+	touch_down(m, touch->slot, m->width - 1, m->height - 1);
+	m->step = MUTTER_TOUCHED;
+	set_timer(m, PRIME_SETTLE_US);
+}
+
+void mutter_touch_up(struct mutter *m, unsigned slot) {
+	/* What is held is released without waiting; but the finger must go down before. */
+	if (m->step >= MUTTER_TOUCHED && slot == m->first_touch.slot) {
+		m->first_touch.over = true;
+	} else {
+		mutter_notify(m, "NotifyTouchUp", "u", slot);
+	}
+}
+
 static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 	struct mutter *m = data;
 	int r;
@@ -390,6 +412,21 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 		m->step = MUTTER_READY;
 		m->complained = false;
 		log_info("input goes to Mutter%s", m->without_stream ? ", without positions" : "");
+		input_backend_became_ready(&m->base);
+		break;
+	case MUTTER_TOUCHED:
+		mutter_notify(m, "NotifyTouchUp", "u", m->first_touch.slot);
+		m->step = MUTTER_LIFTED;
+		set_timer(m, PRIME_DOWN_US);
+		break;
+	case MUTTER_LIFTED:
+		m->step = MUTTER_READY;
+		if (m->stream) {
+			touch_down(m, m->first_touch.slot, m->first_touch.x, m->first_touch.y);
+		}
+		if (m->first_touch.over) {
+			mutter_touch_up(m, m->first_touch.slot);
+		}
 		input_backend_became_ready(&m->base);
 		break;
 	case MUTTER_AWAY:

@@ -54,11 +54,16 @@ static void mutter_scroll(struct input_backend *b, double dx, double dy, bool wh
 static void mutter_touch(
 	struct input_backend *b, enum ws_touch touch, unsigned slot, double x, double y) {
 	struct mutter *m = mutter_of(b);
+	const struct mutter_touch at = {slot, x * m->width, y * m->height, false};
 	if (touch == WS_TOUCH_UP || touch == WS_TOUCH_CANCEL) {
-		mutter_notify(m, "NotifyTouchUp", "u", slot);
-	} else if (m->stream && m->width) {
+		mutter_touch_up(m, slot);
+	} else if (!m->stream || !m->width) {
+		return;
+	} else if (touch == WS_TOUCH_DOWN && !m->touched) {
+		mutter_touch_first(m, &at);
+	} else {
 		mutter_notify(m, touch == WS_TOUCH_DOWN ? "NotifyTouchDown" : "NotifyTouchMotion",
-			"sudd", m->stream, slot, x * m->width, y * m->height);
+			"sudd", m->stream, slot, at.x, at.y);
 	}
 }
 

@@ -7,7 +7,9 @@
  *
  * Clients bind the session's keyboard and pointer when their first event shows that they are there,
  * and miss that event. So a Shift and a move by one and back go first, and the session is made when
- * the bridge starts, not when somebody types.
+ * the bridge starts, not when somebody types. With the touch screen it is the same; the corner of that
+ * is touched, where nothing is, but not before somebody touches it, since desktops look different then.
+ * (Mutter 48 crashes when it is touched beside the screen.)
  */
 #ifndef HELIX_BRIDGE_INPUT_MUTTER_H
 #define HELIX_BRIDGE_INPUT_MUTTER_H
@@ -43,11 +45,19 @@ struct mutter {
 		MUTTER_PRIMING,
 		MUTTER_PRIMED,
 		MUTTER_READY,
+		MUTTER_TOUCHED, /* for the first time */
+		MUTTER_LIFTED,  /* the finger; then ready again */
 	} step;
 	bool complained;
 	bool without_stream;    /* there is no PipeWire: no absolute positions */
 	uint32_t width, height; /* 0: not known, and no position is sent */
 	unsigned waits;         /* for them */
+	bool touched;           /* the session has a touch screen */
+	struct mutter_touch {
+		unsigned slot;
+		double x, y; /* pixels */
+		bool over;   /* the finger is up again already */
+	} first_touch;
 	struct clipboard_backend *clipboard;
 };
 
@@ -59,5 +69,8 @@ void mutter_session_close(struct mutter *m);
  * for: what goes wrong shows when the session is closed. Does nothing without one.
  */
 void mutter_notify(struct mutter *m, const char *member, const char *types, ...);
+/* A finger goes down for the first time in the session; what comes next waits until it has. */
+void mutter_touch_first(struct mutter *m, const struct mutter_touch *touch);
+void mutter_touch_up(struct mutter *m, unsigned slot);
 
 #endif
