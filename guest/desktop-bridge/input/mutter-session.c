@@ -195,13 +195,13 @@ static int handle_started(sd_bus_message *reply, void *data, sd_bus_error *error
 	}
 	m->step = MUTTER_PRIMING;
 	m->waits = 0;
-	if (!m->without_stream) {
-		look_for_stream(m); /* it may have gone meanwhile */
-	}
+	set_timer(m, PRIME_DOWN_US);
 	clipboard_mutter_begin(m->clipboard);
 	mutter_notify(m, "NotifyKeyboardKeycode", "ub", KEY_LEFTSHIFT, 1);
 	mutter_notify(m, "NotifyPointerMotionRelative", "dd", 1.0, 0.0);
-	set_timer(m, PRIME_DOWN_US);
+	if (m->step == MUTTER_PRIMING && !m->without_stream) {
+		look_for_stream(m); /* it may have gone meanwhile */
+	}
 	return 0;
 }
 
@@ -378,9 +378,9 @@ static void touch_down(struct mutter *m, unsigned slot, double x, double y) {
 void mutter_touch_first(struct mutter *m, const struct mutter_touch *touch) {
 	m->touched = true;
 	m->first_touch = *touch;
-	touch_down(m, touch->slot, m->width - 1, m->height - 1);
 	m->step = MUTTER_TOUCHED;
 	set_timer(m, PRIME_SETTLE_US);
+	touch_down(m, touch->slot, m->width - 1, m->height - 1);
 }
 
 void mutter_touch_up(struct mutter *m, unsigned slot) {
@@ -415,9 +415,9 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *data) {
 		input_backend_became_ready(&m->base);
 		break;
 	case MUTTER_TOUCHED:
-		mutter_notify(m, "NotifyTouchUp", "u", m->first_touch.slot);
 		m->step = MUTTER_LIFTED;
 		set_timer(m, PRIME_DOWN_US);
+		mutter_notify(m, "NotifyTouchUp", "u", m->first_touch.slot);
 		break;
 	case MUTTER_LIFTED:
 		m->step = MUTTER_READY;
