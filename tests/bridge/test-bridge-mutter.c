@@ -184,7 +184,7 @@ TEST(first_key_is_not_lost) {
 	teardown(&f);
 }
 
-static void click_in_the_middle(struct fake *f) {
+static void press_in_the_middle(struct fake *f) {
 	event(f, (struct ws_event){.kind = WS_EVENT_ABSOLUTE, .x = 0.5, .y = 0.5});
 	event(f, (struct ws_event){.kind = WS_EVENT_BUTTON, .code = BTN_LEFT, .down = true});
 }
@@ -193,7 +193,7 @@ static void click_in_the_middle(struct fake *f) {
 TEST(size_comes_late) {
 	struct fake f = {0};
 	setup_without_size(&f, true);
-	click_in_the_middle(&f);
+	press_in_the_middle(&f);
 	run_until_log(&f, beginning);
 	run_for(&f, NSEC_PER_SEC);
 	check_str(f.log, beginning);
@@ -210,7 +210,7 @@ TEST(size_never_comes) {
 	setup_without_size(&f, true);
 	run_until_ready(&f);
 	f.log[0] = '\0';
-	click_in_the_middle(&f);
+	press_in_the_middle(&f);
 	key(&f, KEY_A);
 	run_until_log(&f, "NotifyKeyboardKeycode 30 0\n");
 	check(!strstr(f.log, "Absolute"));
@@ -266,9 +266,8 @@ TEST(session_is_closed) {
 	teardown(&f);
 }
 
-static void point_and_click(struct fake *f) {
-	event(f, (struct ws_event){.kind = WS_EVENT_ABSOLUTE, .x = 0.5, .y = 0.5});
-	event(f, (struct ws_event){.kind = WS_EVENT_BUTTON, .code = BTN_LEFT, .down = true});
+static void click_in_the_middle(struct fake *f) {
+	press_in_the_middle(f);
 	event(f, (struct ws_event){.kind = WS_EVENT_BUTTON, .code = BTN_LEFT});
 }
 
@@ -281,7 +280,7 @@ TEST(another_size) {
 	fake_mutter_change_monitors(&f.mutter, true, false);
 	run_until_log(&f, "RecordMonitor\n");
 	input_set_size(f.input, 1400, 900);
-	point_and_click(&f);
+	click_in_the_middle(&f);
 	run_until_log(&f, "NotifyPointerButton 272 0\n");
 	check_str(f.log,
 		"RecordMonitor\nNotifyPointerMotionAbsolute /sc/stream2 700.0 450.0\n"
@@ -291,7 +290,7 @@ TEST(another_size) {
 	f.log[0] = '\0';
 	fake_mutter_change_monitors(&f.mutter, false, false);
 	run_for(&f, NSEC_PER_SEC / 5);
-	point_and_click(&f);
+	click_in_the_middle(&f);
 	run_until_log(&f, "NotifyPointerButton 272 0\n");
 	check(strstr(f.log, "/sc/stream2") && !strstr(f.log, "RecordMonitor"));
 
@@ -304,7 +303,7 @@ TEST(another_size) {
 	run_until_log(&f, "NotifyKeyboardKeycode 30 0\n");
 	fake_mutter_change_monitors(&f.mutter, false, false);
 	run_until_log(&f, "RecordMonitor\n");
-	point_and_click(&f);
+	click_in_the_middle(&f);
 	run_until_log(&f, "NotifyPointerButton 272 0\n");
 	check(strstr(f.log, "/sc/stream3"));
 	check_int(f.mutter.sessions, ==, 1);

@@ -112,13 +112,10 @@ TEST_TIMEOUT(bitrate_follows_a_narrow_link, 120) {
 	w = (struct watch){.decoder = decode_create()};
 	check(ws_open_small(&w.ws, r.port, "/ws/stream", 8192));
 	ws_send_init(&w.ws, NULL);
-	double bitrate = 0;
-	for (unsigned s = 0; s < 30 && (bitrate == 0 || bitrate >= 1500000); s++) {
-		read_slowly(&w, 100000, 1000); /* 0.8 Mbit/s */
-		bitrate = rig_metric(&r, "bitrate_bits_per_second");
-	}
-	(void)printf("# 0.8 Mbit/s: asked for %.0f bit/s, %d frames, %d keyframes\n", bitrate,
-		(int)w.frames, (int)w.keyframes);
+	read_slowly(&w, 100000, 8000); /* 0.8 Mbit/s */
+	double bitrate = rig_metric(&r, "bitrate_bits_per_second");
+	(void)fprintf(stderr, "# 0.8 Mbit/s: asked for %.0f bit/s, %d frames, %d keyframes\n",
+		bitrate, (int)w.frames, (int)w.keyframes);
 	check(bitrate > 0 && bitrate < 1500000);
 	/* A second one with a good link: the stream is for the best link again. */
 	struct watch good;
