@@ -186,7 +186,7 @@ void exporter_check_serves(struct exporter *e) {
 
 /* The text of a file of /proc/PID; empty if it cannot be read. */
 static void read_proc(pid_t pid, const char *name, char *buf, size_t size) {
-	char path[96];
+	char path[128];
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
 	FILE *f = fopen(path, "re");
 	size_t n = f ? fread(buf, 1, size - 1, f) : 0;
