@@ -16,6 +16,8 @@
 #define KEY    "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455, section 1.3 */
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
+#define READ_SLOWLY 1024u /* bytes at once, of one who reads at a given rate */
+
 int tcp_open(uint16_t port, int receive_buffer) {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
@@ -46,12 +48,16 @@ void ws_send_raw(struct ws_client *c, const void *data, size_t size) {
 	}
 }
 
+static int ms_until(uint64_t until) {
+	uint64_t now = now_ns();
+	return until > now ? (int)((until - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC) : 0;
+}
+
 /* More bytes into `in`: 1; 0 at the time limit; -1: the connection ended. */
 static int fill(struct ws_client *c, uint64_t until) {
-	uint64_t now = now_ns();
 	struct pollfd p = {c->fd, POLLIN, 0};
-	int ms = until > now ? (int)((until - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC) : 0;
-	if (poll(&p, 1, ms) == 0) {
+	(void)poll(NULL, 0, ms_until(MIN(c->next_read_ns, until)));
+	if (c->next_read_ns > until || poll(&p, 1, ms_until(until)) == 0) {
 		return 0;
 	}
 	if (c->in_capacity - c->in_size < 65536) {
@@ -59,9 +65,16 @@ static int fill(struct ws_client *c, uint64_t until) {
 		c->in = realloc(c->in, c->in_capacity);
 		check(c->in);
 	}
-	ssize_t n = recv(c->fd, c->in + c->in_size, c->in_capacity - c->in_size, 0);
+	size_t size = c->in_capacity - c->in_size;
+	if (c->bytes_per_s) {
+		size = MIN(size, READ_SLOWLY);
+	}
+	ssize_t n = recv(c->fd, c->in + c->in_size, size, 0);
 	if (n <= 0) {
 		return -1;
+	}
+	if (c->bytes_per_s) {
+		c->next_read_ns = now_ns() + (uint64_t)n * NSEC_PER_SEC / c->bytes_per_s;
 	}
 	c->in_size += (size_t)n;
 	return 1;

@@ -21,8 +21,10 @@ enum {
 
 struct ws_client {
 	int fd;
-	int status; /* of the handshake's answer */
-	bool mute;  /* does not answer pings */
+	int status;           /* of the handshake's answer */
+	bool mute;            /* does not answer pings */
+	unsigned bytes_per_s; /* it reads no faster than that, evenly; 0: as it can */
+	uint64_t next_read_ns;
 	uint8_t *in;
 	size_t in_size, in_capacity;
 };
