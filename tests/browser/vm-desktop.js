@@ -182,6 +182,15 @@ async function reload(page) {
 	await untilShown(page, 'red', press(page, 'r'));
 }
 
+// Somebody else, at a screen that is touched: the first touch is not lost either.
+async function touch(bench, url) {
+	const page = await bench.page({ hasTouch: true });
+	await page.goto(url);
+	await waitForState(page, 'live', 60000);
+	await shows(page, 'red');
+	await untilShown(page, 'yellow', async () => page.touchscreen.tap(...await middle(page, 'red')), 1);
+}
+
 const picture = async (page, name) => {
 	if (process.env.HELIX_TEST_PICTURES) {
 		await page.screenshot({ path: `${process.env.HELIX_TEST_PICTURES}/browser-${kind}${name}.png` });
@@ -202,6 +211,7 @@ try {
 	}
 	await resize(page);
 	await reload(page);
+	await touch(bench, page.url());
 	await picture(page, '');
 } catch (error) {
 	console.log(`# ${kind}: ${error.stack}`);
