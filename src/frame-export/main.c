@@ -10,6 +10,7 @@
  * (tokens) and the small one here (guest resets, which the link to QEMU must hear of).
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +39,8 @@ LOG_MODULE("main");
 #define DEFAULT_WIDTH   1920u
 #define DEFAULT_HEIGHT  1080u
 #define DEFAULT_REFRESH 60u
+
+#define HEAP_BLOCK_MAX (1024 * 1024) /* bytes; see bound_heaps() */
 
 struct exporter {
 	struct export_options options;
@@ -460,6 +463,15 @@ static void raise_limits(void) {
 	}
 }
 
+/*
+ * What is large, such as an encoder's pictures, has mappings of its own and is gone when it is freed.
+ * Else glibc puts it into its heaps after some time, x264 has these made of huge pages, and the kernel
+ * fills the holes that are left in them (docs/decisions/idle-outputs.md).
+ */
+static void bound_heaps(void) {
+	(void)mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK_MAX);
+}
+
 int main(int argc, char *argv[]) {
 	struct exporter e = {.device_stop_fd = -1, .events_fd = -1};
 	switch (export_options_parse(argc, argv, &e.options)) {
@@ -476,6 +488,7 @@ int main(int argc, char *argv[]) {
 		return 0;
 	}
 	raise_limits();
+	bound_heaps();
 	/* It forks, so before any thread starts. */
 	if (strcmp(e.options.encoder, encoder_x264.name) != 0) {
 		e.hardware = probe_select(e.options.encoder, e.options.render_node, e.render_node);

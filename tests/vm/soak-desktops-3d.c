@@ -18,7 +18,7 @@
 #define STUCK_SECONDS 120u
 #define LOOK_SECONDS  10u
 /* Growth that is no leak: caches that fill, a viewer's connection. */
-#define SLACK_KIB 131072u
+#define SLACK_KIB 65536u
 #define SLACK_FDS 16u
 
 struct usage {
