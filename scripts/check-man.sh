@@ -53,7 +53,7 @@ for page in docs/man/*.scd; do
 		complain "$page: the first line is not ${name%.*}(${name##*.})"
 	grep -qx "  '$name'.*" docs/man/meson.build ||
 		complain "$page is not in docs/man/meson.build"
-	if ! warnings=$({ scdoc <"$page" | groff -Kutf8 -man -Tutf8 -ww -z; } 2>&1) || [ -n "$warnings" ]; then
+	if ! warnings=$({ scdoc <"$page" | groff -Kutf8 -t -man -Tutf8 -ww -z; } 2>&1) || [ -n "$warnings" ]; then
 		complain "$page: $warnings"
 	fi
 done

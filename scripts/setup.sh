@@ -31,7 +31,7 @@ run="libegl1 libegl-mesa0 libgl1-mesa-dri cpio xz-utils debian-archive-keyring p
 browser="nodejs chromium fonts-dejavu-core"
 # Comes with Node.js in some packagings, with which Debian's npm cannot be installed.
 command -v npm >/dev/null || browser="$browser npm"
-test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode mmdebstrap dbus-daemon
+test="clang libclang-rt-dev shellcheck groff-base man-db edid-decode mmdebstrap e2fsprogs dbus-daemon
 	libxml2-utils libvirt-clients
 	libseat-dev python3-dbusmock mutter wl-clipboard pipewire pipewire-bin wireplumber
 	sway cage xwayland wev libgbm-dev libegl-dev libgles-dev kmscube glmark2-es2-drm mesa-utils-bin
