@@ -123,14 +123,19 @@ TEST(renderer_hangs) {
 	rig_stop(&g);
 }
 
+/* One that is used, and the next one's. */
+static void wait_for_two(struct rig *g, pid_t pids[TEST_CHILDREN_MAX]) {
+	while (test_children_of(g->e.pid, pids) < 2) {
+		sleep_ms(10);
+	}
+}
+
 /* The renderer of a new context, and that of the one after it. */
 static void two_contexts(struct rig *g, pid_t ret[2]) {
 	pid_t pids[TEST_CHILDREN_MAX];
 	ret[0] = exporter_only_renderer(&g->e);
 	show_texture(g, 1, 10);
-	while (test_children_of(g->e.pid, pids) < 2) {
-		sleep_ms(10);
-	}
+	wait_for_two(g, pids);
 	ret[1] = pids[0] == ret[0] ? pids[1] : pids[0];
 	check_int(gl_context_create(g->fe, 2), ==, OK);
 	check_int(gl_texture_create(g->fe, 20, WIDTH, HEIGHT), ==, OK);
@@ -281,6 +286,25 @@ TEST(what_nobody_needs_goes) {
 	check_int(flush(g.fe, 20), ==, OK);
 	check_int(gl_resource_unref(g.fe, 20), ==, OK);
 	viewer_close(&g.v);
+	rig_stop(&g);
+}
+
+/* What one desktop left in a process's memory is not there for the next one to find. */
+TEST(no_renderer_serves_twice) {
+	struct rig g = {0};
+	pid_t used, pids[TEST_CHILDREN_MAX];
+	rig_start(&g, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		used = exporter_only_renderer(&g.e);
+		check_int(gl_context_create(g.fe, 1), ==, OK);
+		check_int(gl_texture_create(g.fe, 10, WIDTH, HEIGHT), ==, OK);
+		check_int(gl_context_attach(g.fe, 1, 10), ==, OK);
+		check_int(gl_fill(g.fe, 1, 1, 10, teal), ==, OK);
+		wait_for_two(&g, pids);
+		check_int(gl_context_destroy(g.fe, 1), ==, OK);
+		check_int(gl_resource_unref(g.fe, 10), ==, OK);
+		check_int(exporter_only_renderer(&g.e), !=, used);
+	}
 	rig_stop(&g);
 }
 

@@ -38,8 +38,9 @@ LOG_MODULE("gl");
 /* After this, what a renderer without a context has is of no use to anybody. */
 #define UNUSED_NS (5 * NSEC_PER_SEC)
 
+/* Whose memory holds nothing of any desktop: one that had a context is not given to the next. */
 static bool spare(const struct gl_renderer *r) {
-	return r->contexts == 0 && list_empty(&r->copies) && gl_renderer_alive(r) &&
+	return !r->served && r->contexts == 0 && list_empty(&r->copies) && gl_renderer_alive(r) &&
 		render_backlog(r->render) == 0;
 }
 
@@ -232,6 +233,7 @@ int gl_renderer_get(struct gl *gl, struct gl_renderer **ret) {
 	if (result < 0) {
 		return result;
 	}
+	found->served = true;
 	if (found->contexts++ == 0) {
 		render_hurry(found->render, false);
 		gl_sweep_soon(gl);

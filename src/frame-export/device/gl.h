@@ -115,6 +115,7 @@ struct gl_renderer {
 	struct gl *gl;
 	struct render *render;
 	unsigned contexts;           /* that are in it */
+	bool served;                 /* there was one, at any time */
 	uint64_t unused_ns;          /* when it was found to be of no use; 0: it is of use */
 	struct guest_memory *memory; // it knows; may be NULL
 	struct list copies;          // struct gl_copy.of_renderer
