@@ -162,9 +162,8 @@ int start_compositor(struct launcher *l, struct step *s) {
 }
 
 void compositor_stopped(struct launcher *l, struct step *s) {
-	if (l->display[0]) {
-		remove_stale_socket(l, l->display);
-	}
+	/* It may have made one that was not seen yet. */
+	remove_stale_displays(l);
 	l->display[0] = '\0';
 	(void)unsetenv("WAYLAND_DISPLAY");
 }

@@ -5,6 +5,7 @@
  *
  *   exit N     ends at once with that status        mute      makes no socket, says no READY=1
  *   stubborn   ignores SIGTERM                      orphan    leaves a child that ignores SIGTERM
+ *   late       makes its socket when it is ended
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -138,7 +139,12 @@ static _Noreturn void serve_control(void) {
 	}
 }
 
+static const char *display; /* a compositor's socket */
+
 static void handle_term(int signal) {
+	if (does("late")) {
+		make_socket(display);
+	}
 	say("end");
 	_exit(0);
 }
@@ -158,9 +164,12 @@ int main(int argc, char *argv[]) {
 	if (does("orphan") && fork() == 0) {
 		leave_orphan();
 	}
-	const char *display = value_of(argc, argv, "--wayland-display=");
+	display = value_of(argc, argv, "--wayland-display=");
 	display = display ? display : value_of(argc, argv, "--socket=");
-	bool mute = does("mute") != NULL;
+	bool late = does("late"), mute = late || does("mute");
+	if (late) {
+		say("late");
+	}
 	if (strcmp(name, "pipewire") == 0 && !mute) {
 		make_socket("pipewire-0");
 	} else if (display && !mute) {

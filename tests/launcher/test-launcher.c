@@ -332,6 +332,19 @@ TEST(lease_that_is_gone_is_replaced) {
 	rig_finish(&r);
 }
 
+/* It is ended while it makes its socket. */
+TEST(unseen_socket_is_removed) {
+	struct rig r;
+	rig_init(&r);
+	rig_does(&r, "weston", "late");
+	rig_start(&r, ARGS("--compositor=weston", "--system-bus=private"));
+	rig_await(&r, "weston late", 1);
+	rig_signal(&r, SIGTERM);
+	check_int(rig_wait(&r, 10000), ==, 0);
+	check_nothing_left(&r);
+	rig_finish(&r);
+}
+
 TEST(failures_are_named) {
 	struct rig r;
 	rig_init(&r);
