@@ -4,6 +4,7 @@
 #define HELIX_COMMON_UTIL_H
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,13 @@ static inline uint64_t now_ns(void) {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* Milliseconds left until `deadline_ns`, rounded up, as poll() wants them; 0 when it is past. */
+static inline int ms_until(uint64_t deadline_ns) {
+	uint64_t now = now_ns();
+	uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
+	return (int)MIN(DIV_ROUND_UP(left, NSEC_PER_MSEC), INT_MAX);
 }
 
 /* Closes `fd` if it is one, keeps errno, and returns the empty value: `fd = close_fd(fd);`. */

@@ -74,9 +74,7 @@ static int talk_open(struct talk *t, const char *path, unsigned timeout_ms, char
 static int wait_for_answer(const struct talk *t) {
 	struct pollfd p = {.fd = t->fd, .events = POLLIN};
 	for (;;) {
-		uint64_t now = now_ns();
-		uint64_t left = t->deadline_ns > now ? t->deadline_ns - now : 0;
-		int n = poll(&p, 1, (int)MIN(DIV_ROUND_UP(left, NSEC_PER_MSEC), 1000000000u));
+		int n = poll(&p, 1, ms_until(t->deadline_ns));
 		if (n > 0) {
 			return 0;
 		}

@@ -40,9 +40,7 @@ static int failed_errno(const struct talk *t, int r, const char *what) {
 static int wait_for(const struct talk *t, short events) {
 	struct pollfd p = {.fd = t->fd, .events = events};
 	for (;;) {
-		uint64_t now = now_ns();
-		uint64_t left = t->deadline_ns > now ? t->deadline_ns - now : 0;
-		int n = poll(&p, 1, (int)MIN(DIV_ROUND_UP(left, NSEC_PER_MSEC), 1000000000u));
+		int n = poll(&p, 1, ms_until(t->deadline_ns));
 		if (n > 0) {
 			return 0;
 		}

@@ -48,11 +48,6 @@ void ws_send_raw(struct ws_client *c, const void *data, size_t size) {
 	}
 }
 
-static int ms_until(uint64_t until) {
-	uint64_t now = now_ns();
-	return until > now ? (int)((until - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC) : 0;
-}
-
 /* More bytes into `in`: 1; 0 at the time limit; -1: the connection ended. */
 static int fill(struct ws_client *c, uint64_t until) {
 	struct pollfd p = {c->fd, POLLIN, 0};

@@ -119,11 +119,9 @@ static int serve_gpu_socket(struct frontend *fe) {
 int frontend_wait(struct frontend *fe, int fd, unsigned timeout_ms) {
 	uint64_t deadline = now_ns() + timeout_ms * NSEC_PER_MSEC;
 	for (;;) {
-		uint64_t now = now_ns();
-		int left = now >= deadline ? 0 : (int)((deadline - now) / NSEC_PER_MSEC + 1);
 		bool serve = fe->gpu_fd >= 0 && !fe->options.mute_gpu_socket;
 		struct pollfd fds[2] = {{fd, POLLIN, 0}, {fe->gpu_fd, POLLIN, 0}};
-		int n = poll(fds, serve ? 2 : 1, left);
+		int n = poll(fds, serve ? 2 : 1, ms_until(deadline));
 		if (n < 0 && errno != EINTR) {
 			return -errno;
 		}
@@ -133,7 +131,7 @@ int frontend_wait(struct frontend *fe, int fd, unsigned timeout_ms) {
 		if (n > 0 && fds[0].revents) {
 			return 0;
 		}
-		if (n == 0 && now >= deadline) {
+		if (n == 0) {
 			return -ETIMEDOUT;
 		}
 	}

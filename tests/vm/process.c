@@ -13,14 +13,6 @@
 
 #define LOG_BYTES_MAX (1024 * 1024)
 
-int ms_until(uint64_t deadline_ns) {
-	uint64_t now = now_ns();
-	if (deadline_ns <= now) {
-		return 0;
-	}
-	return (int)MIN((deadline_ns - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC, INT32_MAX);
-}
-
 static _Noreturn void run_child(pid_t parent, int log, const char *const argv[]) {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent) {

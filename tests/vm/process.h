@@ -34,7 +34,4 @@ bool process_logged(const struct process *p, const char *text);
 /* CPU time used so far, user and system, of all threads, in milliseconds. */
 uint64_t process_cpu_ms(const struct process *p);
 
-/* Milliseconds left until `deadline_ns`, rounded up, as poll() wants them. */
-int ms_until(uint64_t deadline_ns);
-
 #endif

@@ -59,10 +59,8 @@ static _Noreturn void run_child(
 /* True once there is something to read, or nothing more to come. */
 static bool wait_readable(int fd, uint64_t deadline) {
 	for (;;) {
-		uint64_t now = now_ns();
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int ms = now < deadline ? (int)((deadline - now) / NSEC_PER_MSEC) + 1 : 0;
-		int r = poll(&p, 1, ms);
+		int r = poll(&p, 1, ms_until(deadline));
 		if (r > 0) {
 			return true;
 		}

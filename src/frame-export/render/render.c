@@ -427,9 +427,9 @@ int render_wait(struct render *r, struct render_capsets *ret) {
 	*ret = (struct render_capsets){0};
 	r->capsets = ret;
 	while (result > 0 && ret->hello.n_capsets == 0) {
-		uint64_t now = now_ns();
 		struct pollfd fd = {r->socket, POLLIN, 0};
-		if (now >= until || poll(&fd, 1, (int)((until - now) / NSEC_PER_MSEC)) == 0) {
+		int left = ms_until(until);
+		if (left == 0 || poll(&fd, 1, left) == 0) {
 			result = -ETIMEDOUT;
 			break;
 		}
