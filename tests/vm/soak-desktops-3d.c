@@ -2,7 +2,7 @@
 /*
  * Several GNOME desktops in a VM with 3D, started within seconds of each other, all drawing all the
  * time; then one after another is stopped and started. All keep moving, no fence is outstanding in
- * the end, and memory and descriptors of exporter, renderer and QEMU stay what they were.
+ * the end, and memory and descriptors of exporter, renderer, QEMU and guest stay what they were.
  *
  * scripts/soak.sh runs it. MINUTES, DESKTOPS and CYCLES say how long, how many and how often.
  */
@@ -21,58 +21,92 @@
 #define SLACK_KIB 65536u
 #define SLACK_FDS 16u
 
-struct usage {
-	uint64_t kib;
-	unsigned fds;
-};
-
+/* Processes of the host; of the guest, memory that nothing else could have, and its managers' files. */
 enum part {
 	EXPORTER,
 	RENDERERS,
 	QEMU,
+	GUEST,
 	N_PARTS
 };
-static const char *const part_names[] = {"exporter", "renderers", "QEMU"};
+static const char *const part_names[] = {"exporter", "renderers", "QEMU", "guest"};
+
+struct usage {
+	uint64_t kib;
+	unsigned fds;
+};
 
 static unsigned parameter(const char *name, unsigned fallback) {
 	const char *text = getenv(name);
 	return text && *text ? (unsigned)strtoul(text, NULL, 10) : fallback;
 }
 
+/*
+ * What grows by itself, up to a bound: the guest's memory (QEMU has all that the guest has ever used, if
+ * only for its page cache; the exporter what it has looked at), and code that QEMU has translated, under
+ * emulation a cache of 1 GiB.
+ */
+static uint64_t bounded_kib(pid_t pid) {
+	char path[64], line[512], access[5];
+	uint64_t sum = 0, kib;
+	bool bounded = false;
+	(void)snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+	FILE *f = fopen(path, "re");
+	check(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Rss: %" SCNu64, &kib) == 1) {
+			sum += bounded ? kib : 0;
+		} else if (sscanf(line, "%*x-%*x %4s", access) == 1) {
+			bounded = strcmp(access, "rwxp") == 0 ||
+				strstr(line, "/memfd:memory-backend-memfd");
+		}
+	}
+	(void)fclose(f);
+	return sum;
+}
+
+/* Not what is mapped of files: each renderer has the same libraries. */
 static void add_usage(pid_t pid, struct usage *u) {
-	uint64_t kib = 0;
+	uint64_t kib, sum = 0;
 	char path[64], line[256];
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	FILE *f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f)) {
-		/* Not what is mapped of files: each renderer has the same libraries. */
 		if (sscanf(line, "RssAnon: %" SCNu64, &kib) == 1 ||
 			sscanf(line, "RssShmem: %" SCNu64, &kib) == 1) {
-			u->kib += kib;
+			sum += kib;
 		}
 	}
 	if (f) {
 		(void)fclose(f);
 	}
+	u->kib += sum - MIN(sum, bounded_kib(pid));
 	u->fds += test_fds_of(pid);
+}
+
+static void add_guest(struct vm *vm, struct usage *u) {
+	const char *text = vm_run_ok(vm, 60,
+		"awk '/^MemTotal/{t=$2} /^MemAvailable/{print t-$2}' /proc/meminfo;"
+		" for p in $(pidof helix-drm-manager helix-input-manager); do ls /proc/$p/fd; done | wc -l");
+	check_int(sscanf(text, "%" SCNu64 " %u", &u->kib, &u->fds), ==, 2);
 }
 
 static void sample(const struct farm *f, const char *when, struct usage ret[N_PARTS]) {
 	pid_t renderers[TEST_CHILDREN_MAX];
 	unsigned n = test_children_of(f->vm->gpu.pid, renderers);
 	memset(ret, 0, N_PARTS * sizeof(ret[0]));
-	add_usage(f->vm->gpu.pid, &ret[0]);
+	add_usage(f->vm->gpu.pid, &ret[EXPORTER]);
 	for (unsigned i = 0; i < n; i++) {
-		add_usage(renderers[i], &ret[1]);
+		add_usage(renderers[i], &ret[RENDERERS]);
 	}
-	add_usage(f->vm->qemu.pid, &ret[2]);
-	printf("# %-24s", when);
+	add_usage(f->vm->qemu.pid, &ret[QEMU]);
+	add_guest(f->vm, &ret[GUEST]);
+	printf("# %-12s", when);
 	for (unsigned i = 0; i < N_PARTS; i++) {
-		printf("  %s %6" PRIu64 " MiB %3u fds", part_names[i], ret[i].kib / 1024,
+		printf("  %s %4" PRIu64 " MiB %3u fds", part_names[i], ret[i].kib / 1024,
 			ret[i].fds);
 	}
-	printf("  (%u renderers)", n);
-	printf("\n");
+	printf("  (%u renderers)\n", n);
 	(void)fflush(stdout);
 }
 
@@ -169,7 +203,7 @@ TEST_TIMEOUT(desktops_keep_moving, 86400) {
 		check_moving(d, n);
 		(void)snprintf(when, sizeof(when), "cycle %u", i + 1);
 		sample(&f, when, after);
-		/* Leases go round the outputs, and each that was watched keeps a thread. */
+		/* Leases go round the outputs: each keeps a thread here, its framebuffer in the guest. */
 		if (i == FARM_DESKTOPS_MAX - 1) {
 			memcpy(before, after, sizeof(before));
 		}
