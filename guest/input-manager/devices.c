@@ -210,9 +210,8 @@ static int wait_for_node(struct device *d, const char *dir, unsigned timeout_ms)
 	int r;
 	while ((r = find_node(d, dir)) == -ENOENT) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		uint64_t now = now_ns();
-		if (now >= deadline ||
-			poll(&p, 1, (int)((deadline - now) / NSEC_PER_MSEC) + 1) == 0) {
+		int left = ms_until(deadline);
+		if (left == 0 || poll(&p, 1, left) == 0) {
 			r = -ETIMEDOUT;
 			break;
 		}

@@ -262,10 +262,8 @@ int gpu_wait(struct gpu_call *call, unsigned timeout_ms) {
 			}
 			continue;
 		}
-		uint64_t now = now_ns();
-		r = now >= deadline ? -ETIMEDOUT
-				    : frontend_wait(fe, q->call_fd,
-					      (unsigned)((deadline - now) / NSEC_PER_MSEC + 1));
+		int left = ms_until(deadline);
+		r = left == 0 ? -ETIMEDOUT : frontend_wait(fe, q->call_fd, (unsigned)left);
 		if (r == -ETIMEDOUT && gpu_reap(fe, call->queue) > 0 && call->done) {
 			return -EREMOTEIO;
 		}
