@@ -80,7 +80,8 @@ static void add_usage(pid_t pid, struct usage *u) {
 	if (f) {
 		(void)fclose(f);
 	}
-	u->kib += sum - MIN(sum, bounded_kib(pid));
+	uint64_t bounded = bounded_kib(pid);
+	u->kib += sum - MIN(sum, bounded);
 	u->fds += test_fds_of(pid);
 }
 
