@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "test.h"
+#include "util.h"
 
 #define EXIT_SKIP 77 /* what Meson and automake take for "skipped" */
 
@@ -22,6 +23,11 @@ static int reason_fd = -1;
 void test_register(struct test *test) {
 	*tests_tail = test;
 	tests_tail = &test->next;
+}
+
+const char *test_log_end(const char *log, size_t max) {
+	size_t n = strlen(log);
+	return log + n - MIN(n, max);
 }
 
 _Noreturn void test_fail(const char *file, int line, const char *fmt, ...) {

@@ -27,6 +27,9 @@ _Noreturn void test_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 _Noreturn void test_skip(const char *why);
 
+/* The last bytes of a log, at most `max`: where the reason is. fail() has room for some 400. */
+const char *test_log_end(const char *log, size_t max);
+
 /* The children that a process has, whichever of its threads started them. */
 #define TEST_CHILDREN_MAX 80u
 unsigned test_children_of(pid_t parent, pid_t ret[TEST_CHILDREN_MAX]);

@@ -37,9 +37,7 @@ char *rig_read(const char *path) {
 
 static _Noreturn void fail_with_log(const char *log_path, const char *what) {
 	char *log = rig_read(log_path);
-	size_t n = strlen(log);
-	(void)fprintf(
-		stderr, "%s; the end of its log:\n%s\n", what, n > 3000 ? log + n - 3000 : log);
+	(void)fprintf(stderr, "%s; the end of its log:\n%s\n", what, test_log_end(log, 3000));
 	free(log);
 	fail("%s", what);
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,42 +11,18 @@
 
 #include "launcher.h"
 #include "test.h"
+#include "vm.h"
 
 #define WAIT_NS (60 * NSEC_PER_SEC)
 #define LOG     "helix-vm.log"
 
-/* Descriptor of a socket with that port of 127.0.0.1, or with any if it is 0; -1: somebody has it. */
-static int take_port(uint16_t *port) {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_port = htons(*port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t size = sizeof(address);
-	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	check(fd >= 0);
-	if (bind(fd, (struct sockaddr *)&address, size) < 0) {
-		check_int(errno, ==, EADDRINUSE);
-		return -1;
-	}
-	check(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
-	*port = ntohs(address.sin_port);
-	return take_fd(&fd);
-}
-
-/*
- * One that is free, and the next one as well, which a second GPU's exporter has. It would often not
- * be: Linux gives the ports in between to connections, and keeps them for a minute when those end.
- */
+/* One that is free, and the next one as well, which a second GPU's exporter has. */
 static uint16_t free_port(void) {
-	for (;;) {
-		uint16_t port = 0;
-		CLEANUP_CLOSE int first = take_port(&port);
-		uint16_t next = port + 1;
-		check(first >= 0);
-		CLEANUP_CLOSE int second = take_port(&next);
-		if (second >= 0 && next == port + 1) {
-			return port;
-		}
-	}
+	uint16_t port;
+	do {
+		port = vm_free_port();
+	} while (!vm_port_is_free(port + 1));
+	return port;
 }
 
 void launcher_init(struct launcher *l) {
@@ -90,12 +65,6 @@ void launcher_start(struct launcher *l, const char *const options[]) {
 	process_start(&l->vm, "helix-vm", log, argv);
 }
 
-/* Where a log says what went wrong. */
-static const char *end_of(const char *log) {
-	size_t n = strlen(log);
-	return log + n - MIN(n, 600);
-}
-
 void launcher_wait_ready(struct launcher *l) {
 	uint64_t deadline = now_ns() + WAIT_NS;
 	char text[256] = "";
@@ -103,7 +72,7 @@ void launcher_wait_ready(struct launcher *l) {
 		struct pollfd fds[2] = {{.fd = l->notify_fd, .events = POLLIN},
 			{.fd = l->vm.pidfd, .events = POLLIN}};
 		if (poll(fds, 2, ms_until(deadline)) == 0 || !(fds[0].revents & POLLIN)) {
-			fail("not ready: %s", end_of(launcher_file(l, LOG)));
+			fail("not ready: %s", test_log_end(launcher_file(l, LOG), 400));
 		}
 		ssize_t n = recv(l->notify_fd, text, sizeof(text) - 1, 0);
 		text[MAX(n, 0)] = '\0';
@@ -140,7 +109,8 @@ void launcher_wait_text(struct launcher *l, const char *file, const char *text, 
 		char events[4096];
 		struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 		if (poll(&pollfd, 1, ms_until(deadline)) == 0) {
-			fail("no '%s' in %s: %s", text, file, end_of(launcher_file(l, file)));
+			fail("no '%s' in %s: %s", text, file,
+				test_log_end(launcher_file(l, file), 400));
 		}
 		(void)!read(fd, events, sizeof(events));
 	}

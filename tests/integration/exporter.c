@@ -43,9 +43,7 @@ static char *read_log(const struct exporter *e) {
 
 static _Noreturn void fail_with_log(const struct exporter *e, const char *what) {
 	char *log = read_log(e);
-	size_t n = strlen(log);
-	fprintf(stderr, "%s; the end of its log:\n%s\n", what,
-		n > LOG_TAIL ? log + n - LOG_TAIL : log);
+	fprintf(stderr, "%s; the end of its log:\n%s\n", what, test_log_end(log, LOG_TAIL));
 	free(log);
 	fail("%s", what);
 }

@@ -92,30 +92,39 @@ static int accept_from_qemu(struct vm *vm, int listener) {
 	check_int(poll(fds, 2, 30000), >, 0);
 	if (!fds[0].revents) {
 		char *log = process_log(&vm->qemu);
-		fail("QEMU ended at once: %.400s", log);
+		fail("QEMU ended at once: %s", test_log_end(log, 400));
 	}
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	check(fd >= 0);
 	return fd;
 }
 
-static uint16_t unused_port(void) {
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+/* That port of 127.0.0.1, or any if it is 0; 0: somebody has it. */
+static uint16_t bind_once(uint16_t port) {
+	struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	check(fd >= 0);
-	check(bind(fd, (struct sockaddr *)&address, size) == 0);
+	if (bind(fd, (struct sockaddr *)&address, size) < 0) {
+		check_int(errno, ==, EADDRINUSE);
+		return 0;
+	}
 	check(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
-	(void)close_fd(fd);
 	return ntohs(address.sin_port);
+}
+
+bool vm_port_is_free(uint16_t port) {
+	return port != 0 && bind_once(port) == port;
 }
 
 uint16_t vm_free_port(void) {
 	static bool given[UINT16_MAX + 1];
 	uint16_t port;
 	do {
-		port = unused_port();
+		port = bind_once(0);
+		check_int(port, !=, 0);
 	} while (given[port]);
 	given[port] = true;
 	return port;
@@ -139,7 +148,7 @@ static void wait_socket(const struct vm *vm, struct process *p, const char *name
 		int n = poll(fds, 2, ms_until(deadline));
 		if (n == 0 || fds[1].revents) {
 			char *log = process_log(p);
-			fail("%s makes no socket: %.400s", p->name, log);
+			fail("%s makes no socket: %s", p->name, test_log_end(log, 400));
 		}
 		(void)!read(fd, buffer, sizeof(buffer));
 	}

@@ -81,6 +81,11 @@ void vm_wait_boot(struct vm *vm, unsigned timeout_s);
 
 /* A TCP port of 127.0.0.1 that nobody uses at the moment; another one each time. */
 uint16_t vm_free_port(void);
+/*
+ * Its neighbour often is not: Linux gives the ports in between to connections, and keeps them for a
+ * minute when those end.
+ */
+bool vm_port_is_free(uint16_t port);
 
 /* Runs a command of sh in the guest; returns its exit status. */
 int vm_run(struct vm *vm, unsigned timeout_s, const char *fmt, ...) PRINTF_LIKE(3, 4);
